@@ -1,0 +1,153 @@
+"""Nothing half-written: write beside, fsync, rename.
+
+Killing the process at any moment leaves the old file or folder, or the new one. What a killed process left
+beside the target (``.NAME.partial-PID-…``) is swept away by the next writer of the same target.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import glob
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from aetool_runtime.errors import InputError, UsageError
+
+__all__ = ["check_target", "replacing_file", "replacing_folder"]
+
+_AT_FDCWD = -100
+_RENAME_EXCHANGE = 2  # Linux renameat2(2)
+_RENAME_SWAP = 2  # macOS renamex_np(2)
+
+
+def check_target(target: Path, *, overwrite: bool) -> None:
+    """Refuse early, before hours of work, a target that could not be written at the end.
+
+    Raises:
+        UsageError: the target exists and ``overwrite`` is false.
+        InputError: its parent folder cannot be made or written to.
+    """
+    if not overwrite and os.path.lexists(target):
+        raise UsageError(
+            "already exists", where=str(target), hint="choose another name, or pass --overwrite to replace it"
+        )
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"cannot make the folder ({error.strerror})", where=str(target.parent)) from error
+    if not os.access(target.parent, os.W_OK):
+        raise InputError("the folder is not writable", where=str(target.parent))
+
+
+@contextmanager
+def replacing_file(target: Path) -> Iterator[Path]:
+    """Yield a path beside ``target``; on success it becomes ``target`` in one step, on an error it is removed."""
+    _sweep(target)
+    handle, name = tempfile.mkstemp(prefix=_prefix(target), dir=target.parent)
+    os.close(handle)
+    partial = Path(name)
+    try:
+        yield partial
+        partial.chmod(0o666 & ~_umask())
+        _fsync(partial)
+        partial.replace(target)
+        _fsync(target.parent)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def replacing_folder(target: Path) -> Iterator[Path]:
+    """Yield an empty folder beside ``target``; on success it becomes ``target`` in one step.
+
+    A folder that stands at ``target`` is swapped out and removed afterwards.
+    """
+    _sweep(target)
+    partial = Path(tempfile.mkdtemp(prefix=_prefix(target), dir=target.parent))
+    try:
+        yield partial
+        partial.chmod(0o777 & ~_umask())
+        for folder, _, files in os.walk(partial):
+            for name in files:
+                _fsync(Path(folder, name))
+            _fsync(Path(folder))
+        _put(partial, target)
+        _fsync(target.parent)
+    finally:
+        _remove(partial)
+
+
+def _put(partial: Path, target: Path) -> None:
+    """Rename, swapping with what stands at ``target``: ``partial`` then holds the old one."""
+    if not os.path.lexists(target):
+        partial.rename(target)
+    elif not _exchange(partial, target):
+        # No atomic swap on this system: the old one is moved aside first.
+        aside = Path(tempfile.mkdtemp(prefix=_prefix(target), dir=target.parent)) / "old"
+        target.rename(aside)
+        partial.rename(target)
+        _remove(aside.parent)
+
+
+def _exchange(one: Path, other: Path) -> bool:
+    """Swap two names in one step where the system can; say whether it was done."""
+    names = os.fsencode(one), os.fsencode(other)
+    libc = ctypes.CDLL(None, use_errno=True) if os.name == "posix" else None
+    if sys.platform == "linux" and hasattr(libc, "renameat2"):
+        return bool(libc.renameat2(_AT_FDCWD, names[0], _AT_FDCWD, names[1], _RENAME_EXCHANGE) == 0)  # type: ignore[union-attr]
+    if sys.platform == "darwin" and hasattr(libc, "renamex_np"):
+        return bool(libc.renamex_np(names[0], names[1], _RENAME_SWAP) == 0)  # type: ignore[union-attr]
+    return False
+
+
+def _prefix(target: Path) -> str:
+    return f".{target.name}.partial-{os.getpid()}-"
+
+
+def _sweep(target: Path) -> None:
+    """Remove what dead writers of the same target left behind."""
+    start = f".{target.name}.partial-"
+    for left in target.parent.glob(f".{glob.escape(target.name)}.partial-*"):
+        pid = left.name.removeprefix(start).split("-")[0]
+        if pid.isdigit() and not _alive(int(pid)):
+            _remove(left)
+
+
+def _alive(pid: int) -> bool:
+    if os.name == "nt":
+        return True  # os.kill would end the process there
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _fsync(path: Path) -> None:
+    if path.is_dir() and os.name == "nt":
+        return  # Windows cannot open a folder
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

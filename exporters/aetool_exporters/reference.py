@@ -77,8 +77,7 @@ class Reference:
         assert model is not None
         given = self.normalization.apply(array) if role == "encoder" else np.asarray(array)
         pieces = [
-            np.asarray(model(given[start : start + _BATCH], training=False))
-            for start in range(0, len(given), _BATCH)
+            np.asarray(model(given[start : start + _BATCH], training=False)) for start in range(0, len(given), _BATCH)
         ]
         result = np.concatenate(pieces)
         return result if role == "encoder" else self.normalization.invert(result)
@@ -93,9 +92,7 @@ class Reference:
     def _denormalize(self, tensor: Any) -> Any:
         if self.normalization.is_identity:
             return tensor
-        return tensor * np.array(self.normalization.scale, np.float32) + np.array(
-            self.normalization.offset, np.float32
-        )
+        return tensor * np.array(self.normalization.scale, np.float32) + np.array(self.normalization.offset, np.float32)
 
 
 def _spec(name: str, tensor: Any) -> TensorSpec:

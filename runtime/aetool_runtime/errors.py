@@ -165,7 +165,7 @@ class DependencyError(UnavailableError):
     """An optional package is missing."""
 
 
-class InterruptedRun(AetoolError):
+class InterruptedRun(AetoolError):  # noqa: N818 (the user did it: no error)
     """The user stopped the run. What was reached is saved; the hint says how to go on."""
 
     exit_code = 130

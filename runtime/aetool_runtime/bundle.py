@@ -139,7 +139,7 @@ class _FolderFiles:
             if path.is_symlink():
                 raise UnsafeError("is a link", where=str(path), expected="a plain file")
         try:
-            file = open(path, "rb", opener=_without_following)  # noqa: PTH123, SIM115 (Path.open has no opener)
+            file = open(path, "rb", opener=_without_following)  # noqa: SIM115 (Path.open has no opener)
         except FileNotFoundError as error:
             hint = "make a bundle with `aetool export MODEL`" if name == MANIFEST else _COPY_AGAIN
             raise TruncatedError("the file is missing", where=str(path), hint=hint) from error

@@ -57,7 +57,7 @@ class GoldenTensor:
 
 @dataclass(frozen=True)
 class GoldenCase:
-    """Samples with what Keras computed for them: ``input``, ``latent`` and, with a decoder, ``reconstruction``."""
+    """What Keras computed: ``latent`` of ``input``, ``reconstruction`` of ``latent``; one of the outer two may lack."""
 
     name: str
     tensors: Mapping[str, GoldenTensor]

@@ -43,7 +43,7 @@ class Graph(Protocol):
 
 
 class Backend(Protocol):
-    """An engine. Stateless; made without arguments; making it raises ``DependencyError`` where its package is missing."""
+    """An engine. Made without arguments, which raises ``DependencyError`` where its package is missing; stateless."""
 
     name: str
     formats: tuple[str, ...]

@@ -1,0 +1,100 @@
+"""LiteRT (TensorFlow Lite): CPU."""
+
+from __future__ import annotations
+
+import os
+import threading
+from typing import Any
+
+import numpy as np
+
+from aetool_runtime.errors import BackendError, DependencyError, DeviceError
+from aetool_runtime.specs import Array, Artifact
+
+__all__ = ["LiteRtBackend"]
+
+
+class LiteRtBackend:
+    """Runs TFLite artifacts through their signature."""
+
+    name = "litert"
+    formats = ("tflite",)
+
+    def __init__(self) -> None:
+        self._interpreter = _import_engine()
+
+    def devices(self) -> tuple[str, ...]:
+        return ("cpu",)
+
+    def load(self, data: bytes, artifact: Artifact, *, device: str, threads: int) -> LiteRtGraph:
+        where = f"{artifact} ({artifact.path})"
+        if device not in self.devices():
+            raise DeviceError(f"LiteRT has no device {device!r} here", expected="cpu", hint="use device='cpu'")
+        try:
+            interpreter = self._interpreter(model_content=data, num_threads=threads or os.cpu_count())
+            runner = interpreter.get_signature_runner(artifact.signature)
+        except (ValueError, RuntimeError) as error:
+            raise BackendError(
+                f"LiteRT cannot load the graph ({error})",
+                where=where,
+                hint="update ai-edge-litert, or export the model again",
+            ) from error
+        return LiteRtGraph(interpreter, runner, artifact)
+
+
+class LiteRtGraph:
+    """One signature of an interpreter, whose graph takes a fixed number of samples a call.
+
+    An interpreter used from two threads at once gives wrong results without a word, hence the lock.
+    """
+
+    def __init__(self, interpreter: Any, runner: Any, artifact: Artifact) -> None:
+        self._interpreter = interpreter
+        self._runner = runner
+        self._input = artifact.inputs[0].name
+        self._outputs = [output.name for output in artifact.outputs]
+        self._batch = artifact.inputs[0].shape[0]
+        self._where = str(artifact)
+        self._lock = threading.Lock()
+
+    def run(self, array: Array) -> tuple[Array, ...]:
+        batch = self._batch or len(array)
+        if len(array) == batch:
+            return self._call(array)
+        whole = len(array) // batch * batch
+        pieces = [self._call(array[start : start + batch]) for start in range(0, whole, batch)]
+        if whole < len(array):
+            pieces.append(self._padded(array[whole:], batch))
+        return tuple(np.concatenate(parts) for parts in zip(*pieces, strict=True))
+
+    def _padded(self, rest: Array, batch: int) -> tuple[Array, ...]:
+        """Fill a last, smaller batch with zeros and drop what comes out for them."""
+        filler = np.zeros((batch - len(rest), *rest.shape[1:]), rest.dtype)
+        return tuple(output[: len(rest)] for output in self._call(np.concatenate([rest, filler])))
+
+    def _call(self, array: Array) -> tuple[Array, ...]:
+        try:
+            with self._lock:
+                # A fused LSTM would otherwise start from the state that the last sample left.
+                self._interpreter.reset_all_variables()
+                results = self._runner(**{self._input: array})
+        except (ValueError, RuntimeError) as error:
+            raise BackendError(f"LiteRT failed ({error})", where=self._where) from error
+        return tuple(results[name] for name in self._outputs)
+
+    def close(self) -> None:
+        with self._lock:
+            self._runner = _closed
+            self._interpreter = None
+
+
+def _closed(**_: object) -> None:
+    raise ValueError("the graph is closed")
+
+
+def _import_engine() -> Any:
+    try:
+        from ai_edge_litert.interpreter import Interpreter
+    except ImportError as error:
+        raise DependencyError(f"LiteRT cannot be imported ({error})", hint="pip install 'aetool[litert]'") from error
+    return Interpreter

@@ -1,0 +1,142 @@
+"""Does an artifact compute what the reference computes? One definition, in units that suit the output.
+
+For an output with centre c and scale s (both from real data, FORMAT.md, "Parity"), expected value e and met value a:
+
+    |a − e| ≤ s · (atol · r + rtol · |e − c| / s) + 4 · ε · |e|        ε = 2⁻²³
+
+where r = max(1, root mean square of (e − c) / s over the sample). The verdict does not change when the data are
+measured in other units; a sample far from what training saw (r > 1) passes through larger numbers on its way, and is
+allowed the rounding of those; and no value is asked to be finer than float32 can say.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from aetool_runtime.specs import Array, OutputScale, Tolerance
+
+__all__ = ["DEFAULT_TOLERANCES", "ParityReport", "compare", "output_scale", "worst"]
+
+DEFAULT_TOLERANCES = {"float32": Tolerance(atol=1e-5, rtol=1e-4)}
+_ULPS = 4 * 2.0**-23
+
+
+@dataclass(frozen=True)
+class ParityReport:
+    """How one output of an artifact compares with the reference.
+
+    Args:
+        case: which inputs it was.
+        tensor: the output's name.
+        samples: how many were compared.
+        worst_error: the largest |met − expected|, in the output's units.
+        worst_index: where that is: (sample, …).
+        relative_error: the largest |met − expected| in units of the output's scale.
+        psnr: peak signal-to-noise ratio, dB; the peak is the range of the expected values; inf when equal.
+        tolerance: what was allowed.
+        smallest: the smallest tolerance, of the same proportions, that would pass.
+    """
+
+    case: str
+    tensor: str
+    samples: int
+    worst_error: float
+    worst_index: tuple[int, ...]
+    relative_error: float
+    psnr: float
+    tolerance: Tolerance
+    smallest: Tolerance
+
+    @property
+    def passed(self) -> bool:
+        return self.smallest.atol <= self.tolerance.atol
+
+    def __str__(self) -> str:
+        verdict = "ok" if self.passed else "FAILED"
+        place = ", ".join(map(str, self.worst_index))
+        return (
+            f"{verdict}: {self.tensor} of case {self.case!r}: worst error {self.worst_error:.3g} at [{place}], "
+            f"{self.relative_error:.2g} of the output's scale, PSNR {self.psnr:.1f} dB; "
+            f"passes from atol {self.smallest.atol:.2g}, rtol {self.smallest.rtol:.2g} "
+            f"(allowed {self.tolerance.atol:.2g}, {self.tolerance.rtol:.2g})"
+        )
+
+
+def output_scale(expected: Array, *, per_channel: bool) -> OutputScale:
+    """The centre (mean) and scale (standard deviation) of a reference output on real data.
+
+    An output that hardly varies is given 1e-3 of its magnitude as its scale, and 1e-6 at the least.
+
+    Args:
+        expected: [samples, …].
+        per_channel: one value for each index of the last axis, where channels have units of their own.
+    """
+    values = expected.astype(np.float64)
+    axes = tuple(range(values.ndim - 1)) if per_channel else None
+    center = np.atleast_1d(values.mean(axis=axes))
+    scale = np.maximum(np.atleast_1d(values.std(axis=axes)), np.maximum(1e-3 * np.abs(center), 1e-6))
+    return OutputScale(tuple(center.tolist()), tuple(scale.tolist()))
+
+
+def compare(
+    expected: Array, met: Array, scale: OutputScale, tolerance: Tolerance, *, case: str, tensor: str
+) -> ParityReport:
+    """Hold an output against the reference.
+
+    Args:
+        expected: [samples, …], what the reference computed.
+        met: what the artifact computed; another shape, a NaN or an infinity fails.
+    """
+    if met.shape != expected.shape:
+        return _hopeless(expected, tolerance, case, tensor)
+    wanted, center, unit = expected.astype(np.float64), np.array(scale.center), np.array(scale.scale)
+    error: Array = np.abs(met.astype(np.float64) - wanted)
+    error[np.isnan(error)] = np.inf
+    share = _share_of_tolerance(error, wanted, center, unit, tolerance)
+    index = np.unravel_index(int(np.argmax(share)), share.shape)
+    largest = float(share[index])
+    return ParityReport(
+        case=case,
+        tensor=tensor,
+        samples=len(expected),
+        worst_error=float(error[index]),
+        worst_index=tuple(map(int, index)),
+        relative_error=float((error / unit).max()),
+        psnr=_psnr(wanted, error),
+        tolerance=tolerance,
+        smallest=Tolerance(tolerance.atol * largest, tolerance.rtol * largest),
+    )
+
+
+def worst(reports: Sequence[ParityReport]) -> ParityReport:
+    """The report that is nearest to failing, or furthest past it."""
+    return max(reports, key=lambda report: report.smallest.atol / report.tolerance.atol)
+
+
+def _share_of_tolerance(error: Array, wanted: Array, center: Array, unit: Array, tolerance: Tolerance) -> Array:
+    """How much of what is allowed each element uses; the rounding of float32 itself is free."""
+    distance = np.abs(wanted - center) / unit
+    sample_axes = tuple(range(1, wanted.ndim))
+    reach = np.maximum(1.0, np.sqrt(np.mean(distance**2, axis=sample_axes, keepdims=True)))
+    allowed = unit * (tolerance.atol * reach + tolerance.rtol * distance)
+    share: Array = np.maximum(error - _ULPS * np.abs(wanted), 0.0) / allowed
+    return share
+
+
+def _psnr(wanted: Array, error: Array) -> float:
+    mse = float(np.mean(error**2))
+    if mse == 0.0:
+        return math.inf
+    peak = float(np.ptp(wanted)) or 1.0
+    return 10 * math.log10(peak**2 / mse) if math.isfinite(mse) else -math.inf
+
+
+def _hopeless(expected: Array, tolerance: Tolerance, case: str, tensor: str) -> ParityReport:
+    inf = math.inf
+    return ParityReport(
+        case, tensor, len(expected), inf, (0,) * expected.ndim, inf, -inf, tolerance, Tolerance(inf, inf)
+    )

@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
 from aetool_runtime.specs import Array, Normalization, Role, TensorSpec
 
 if TYPE_CHECKING:
@@ -51,6 +52,14 @@ class Reference:
     def reconstruction(self) -> TensorSpec:
         assert self.decoder is not None
         return _spec("reconstruction", self.decoder.outputs[0])
+
+    @cached_property
+    def parameters(self) -> dict[str, int]:
+        """Role → number of trained values, moving averages included."""
+        counts = {"encoder": int(self.encoder.count_params())}
+        if self.decoder is not None:
+            counts["decoder"] = int(self.decoder.count_params())
+        return counts
 
     def tensors(self, role: Role) -> tuple[TensorSpec, TensorSpec]:
         """The input and output of a role, with a free batch dimension."""

@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from aetool_runtime.specs import Artifact
-
 from aetool_exporters.reference import Reference
+from aetool_runtime.specs import Artifact
 
 __all__ = ["ExportRequest", "Exported", "Exporter"]
 

@@ -34,11 +34,13 @@ class Bundle:
         path: the folder or the zip.
         manifest: what it holds.
         digest: the manifest's sha256 in hexadecimal; it stands for the whole bundle, whose digests the manifest lists.
+        text: the manifest's bytes, with whatever members this version does not know.
     """
 
     path: Path
     manifest: Manifest
     digest: str
+    text: bytes = field(repr=False)
     _open: Opener = field(repr=False, compare=False)
 
     def read(self, path: str) -> bytes:
@@ -98,7 +100,7 @@ def open_bundle(path: str | os.PathLike[str]) -> Bundle:
     line = _read_small(opener, MANIFEST_DIGEST, len(digest_line(b"")), root)
     if line != digest_line(text):
         raise DigestError(f"{MANIFEST} does not match {MANIFEST_DIGEST}", where=str(root), hint=_COPY_AGAIN)
-    bundle = Bundle(root, parse_manifest(text, f"{root}/{MANIFEST}"), hashlib.sha256(text).hexdigest(), opener)
+    bundle = Bundle(root, parse_manifest(text, f"{root}/{MANIFEST}"), hashlib.sha256(text).hexdigest(), text, opener)
     bundle.check()
     return bundle
 

@@ -1,0 +1,36 @@
+"""Holds a finished bundle against a Keras model, on real data, on every backend and device that is here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from aetool_exporters.cases import Samples, make_suite
+from aetool_exporters.reference import Reference
+from aetool_runtime.bundle import Bundle
+from aetool_runtime.errors import ModelError
+from aetool_runtime.selftest import Check, check_artifacts
+from aetool_runtime.specs import format_shape
+
+__all__ = ["verify"]
+
+
+def verify(bundle: Bundle, reference: Reference, samples: Samples) -> Iterator[Check]:
+    """Check every artifact of ``bundle`` against what ``reference`` computes for ``samples`` and for edge cases.
+
+    Yields:
+        One check per artifact, backend and device, as each is done.
+
+    Raises:
+        ModelError: the model has other tensors than the bundle.
+    """
+    for spec in [reference.tensors(role) for role in reference.roles][-1]:
+        held = bundle.manifest.tensor(spec.name)
+        if held is None or held.sample_shape != spec.sample_shape:
+            raise ModelError(
+                f"the model's {spec.name} is {format_shape(spec.shape)}",
+                where=str(bundle.path),
+                expected=f"{format_shape(held.shape) if held else 'no such tensor'}, as the bundle has it",
+                hint="pass the model that the bundle was exported from",
+            )
+    suite = make_suite(reference, samples)
+    return check_artifacts(bundle.manifest.artifacts, bundle.read, suite.cases, suite.scales)

@@ -1,0 +1,105 @@
+"""Parquet: numeric columns, or one column of fixed-size lists, streamed by pyarrow."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from aetool.data.packages import import_package
+from aetool.data.source import Source
+from aetool_runtime.errors import InputError
+from aetool_runtime.specs import Array
+
+__all__ = ["open_parquet"]
+
+_ROWS = 65536
+
+
+def open_parquet(path: Path) -> Source:
+    """Read the file's schema.
+
+    Raises:
+        InputError: broken, no rows, or a column that is not numbers.
+        DependencyError: pyarrow is not installed.
+    """
+    with _File(path) as file:
+        schema, rows = file.schema_arrow, file.metadata.num_rows
+    if not rows or not len(schema):
+        raise InputError("holds no rows", where=str(path))
+    if len(schema) == 1 and (size := getattr(schema[0].type, "list_size", 0)):
+        _check_type(path, schema[0].name, schema[0].type.value_type)
+        return _ParquetSource(path, (rows, size), lists=True)
+    for column in schema:
+        _check_type(path, column.name, column.type)
+    return _ParquetSource(path, (rows, len(schema)), lists=False)
+
+
+def _check_type(path: Path, column: str, kind: Any) -> None:
+    types = import_package("pyarrow.types", extra="data")
+    if not (types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind)):
+        raise InputError(
+            f"column {column!r} holds {kind}",
+            where=str(path),
+            expected="only columns of numbers, or one column of fixed-size lists of numbers",
+            hint=f"write the file without {column!r}",
+        )
+
+
+@dataclass(frozen=True)
+class _ParquetSource:
+    path: Path
+    shape: tuple[int, ...]
+    lists: bool
+
+    @property
+    def name(self) -> str:
+        return str(self.path)
+
+    def batches(self, rows: int) -> Iterator[Array]:
+        read = 0
+        with _File(self.path) as file:
+            for batch in file.iter_batches(batch_size=rows):
+                yield self._rows(batch, read)
+                read += batch.num_rows
+
+    def array(self) -> Array:
+        """All rows in memory: columns are stored one after the other, which no mapping turns into rows."""
+        return np.concatenate(list(self.batches(_ROWS)))
+
+    def _rows(self, batch: Any, read: int) -> Array:
+        for column, name in zip(batch.columns, batch.schema.names, strict=True):
+            values = column.flatten() if self.lists else column
+            if column.null_count or values.null_count:
+                row = column.is_null().to_pylist().index(True) if column.null_count else None
+                place = f"row {read + row + 1}" if row is not None else f"a list after row {read}"
+                raise InputError(f"{place}, column {name!r} is empty (null)", where=self.name, expected="a number")
+        arrays = [_numbers(column.flatten() if self.lists else column) for column in batch.columns]
+        return arrays[0].reshape(-1, self.shape[1]) if self.lists else np.stack(arrays, axis=1)
+
+
+def _numbers(column: Any) -> Array:
+    return np.asarray(column.to_numpy(zero_copy_only=False))
+
+
+class _File:
+    """An open Parquet file whose failures are ours."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._arrow = import_package("pyarrow", extra="data")
+
+    def __enter__(self) -> Any:
+        try:
+            self._file = import_package("pyarrow.parquet", extra="data").ParquetFile(self._path)
+        except (self._arrow.ArrowException, OSError) as error:
+            raise InputError(f"cannot be read as Parquet ({error})", where=str(self._path)) from error
+        return self._file
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        self._file.close()
+        if isinstance(error, self._arrow.ArrowException | OSError):
+            raise InputError(f"cannot be read as Parquet ({error})", where=str(self._path)) from error

@@ -1,0 +1,82 @@
+"""What every source of raw data offers, and the simplest one: an array."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from aetool_runtime.errors import InputError
+from aetool_runtime.specs import Array
+
+__all__ = ["ArraySource", "Source", "check_numeric"]
+
+
+class Source(Protocol):
+    """Rows of numbers: samples, or the time steps of one recording. Raw units, nothing normalized."""
+
+    @property
+    def name(self) -> str:
+        """What the user called it: a path, or ``builtin:…``."""
+        ...
+
+    @property
+    def shape(self) -> tuple[int | None, ...]:
+        """Rows first; ``None`` where their number is not known before everything is read."""
+        ...
+
+    def batches(self, rows: int) -> Iterator[Array]:
+        """Stream [rows, …] from the start in bounded memory; only the last batch may be shorter.
+
+        Raises:
+            InputError: what is read is not what the source promised; names the row or file.
+        """
+        ...
+
+    def array(self) -> Array:
+        """All rows for random access: memory-mapped where the format allows it, read into memory where not."""
+        ...
+
+
+@dataclass(frozen=True)
+class ArraySource:
+    """An array in memory or memory-mapped.
+
+    Args:
+        name: for messages.
+        values: numbers, at least one row.
+
+    Raises:
+        InputError: not numbers, no rows, or a single value without an axis.
+    """
+
+    name: str
+    values: Array = field(repr=False)
+
+    def __post_init__(self) -> None:
+        check_numeric(self.values, self.name)
+
+    @property
+    def shape(self) -> tuple[int | None, ...]:
+        return self.values.shape
+
+    def batches(self, rows: int) -> Iterator[Array]:
+        for start in range(0, len(self.values), rows):
+            yield self.values[start : start + rows]
+
+    def array(self) -> Array:
+        return self.values
+
+
+def check_numeric(values: Array, name: str) -> None:
+    """Refuse what cannot be rows of numbers.
+
+    Raises:
+        InputError: the dtype is not real numbers, or there are no rows.
+    """
+    if values.dtype.kind not in "biuf":
+        raise InputError(
+            f"holds {values.dtype}", where=name, expected="integers or floating-point numbers (real, not complex)"
+        )
+    if values.ndim == 0 or values.size == 0:
+        raise InputError(f"holds no rows (shape {list(values.shape)})", where=name)

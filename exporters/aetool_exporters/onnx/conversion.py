@@ -1,0 +1,91 @@
+"""Keras → ONNX by tf2onnx, with what it gets wrong put right."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import onnx
+import tensorflow as tf
+import tf2onnx
+
+from aetool_exporters.onnx.handlers import HANDLERS
+from aetool_exporters.reference import Reference
+from aetool_runtime.errors import AetoolError, ConversionError
+from aetool_runtime.specs import Role
+
+__all__ = ["convert"]
+
+_FAILED = "Failed to convert node"
+
+
+def convert(reference: Reference, role: Role, opset: int) -> onnx.ModelProto:
+    """The graph of a role as tf2onnx writes it: named as in the reference, perhaps with operations left unmapped.
+
+    Raises:
+        ConversionError: Keras could not be traced, or tf2onnx failed.
+    """
+    function = _traceable(reference, role)
+    try:
+        with _watched_log() as complaints:
+            model, _ = tf2onnx.convert.from_function(
+                function,
+                input_signature=function.input_signature,
+                opset=opset,
+                custom_op_handlers={name: (handler, []) for name, handler in HANDLERS.items()},
+            )
+    except AetoolError:
+        raise
+    except Exception as error:
+        raise _failure(role, f"{type(error).__name__}: {error}") from error
+    broken = [complaint for complaint in complaints if complaint.startswith(_FAILED)]
+    if broken:
+        raise _failure(role, broken[0])
+    _embed_captured_constants(model, function.get_concrete_function())
+    return model
+
+
+def _traceable(reference: Reference, role: Role) -> Any:
+    given, returned = reference.tensors(role)
+    signature = [tf.TensorSpec(given.shape, given.dtype, name=given.name)]
+    return tf.function(lambda tensor: {returned.name: reference.trace(role, tensor)}, input_signature=signature)
+
+
+def _failure(role: Role, reason: str) -> ConversionError:
+    lines = [line for line in reason.splitlines() if line.strip()]
+    return ConversionError(
+        f"tf2onnx could not convert it ({lines[0][:300]})",
+        where=role,
+        hint="replace the layer that is named, or leave ONNX out",
+    )
+
+
+def _embed_captured_constants(model: onnx.ModelProto, function: Any) -> None:
+    """Turn the inputs that tf2onnx makes of eager tensors captured by a layer back into constants."""
+    captured = {inner.name: outer for outer, inner in function.graph.captures if outer.dtype != tf.resource}
+    kept = [tensor for tensor in model.graph.input if tensor.name not in captured]
+    for tensor in model.graph.input:
+        if tensor.name in captured:
+            value = np.asarray(captured[tensor.name])
+            model.graph.initializer.append(onnx.numpy_helper.from_array(value, tensor.name))
+    del model.graph.input[:]
+    model.graph.input.extend(kept)
+
+
+@contextmanager
+def _watched_log() -> Iterator[list[str]]:
+    """Collect what tf2onnx logs as errors, in place of printing it: it reports failures in no other way."""
+    logger = logging.getLogger("tf2onnx")
+    complaints: list[str] = []
+    handler = logging.Handler(logging.ERROR)
+    handler.emit = lambda record: complaints.append(record.getMessage())  # type: ignore[method-assign]
+    logger.addHandler(handler)
+    propagated, logger.propagate = logger.propagate, False
+    try:
+        yield complaints
+    finally:
+        logger.removeHandler(handler)
+        logger.propagate = propagated

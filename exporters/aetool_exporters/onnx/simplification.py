@@ -1,0 +1,37 @@
+"""Fewer and faster nodes, by onnxslim."""
+
+from __future__ import annotations
+
+import logging
+
+import onnx
+
+from aetool_exporters.onnx.validity import check
+from aetool_runtime.errors import ConversionError
+from aetool_runtime.specs import TensorSpec
+
+__all__ = ["simplify"]
+
+
+def simplify(model: onnx.ModelProto, given: TensorSpec, returned: TensorSpec) -> onnx.ModelProto:
+    """The model with constants folded and nodes fused; the model as it was where that does not stay valid.
+
+    Nothing is lost by going on with the model as it was: the same function, computed more slowly.
+    """
+    import onnxslim
+
+    original = onnx.ModelProto()
+    original.CopyFrom(model)
+    try:
+        slim: onnx.ModelProto = onnxslim.slim(model)
+        check(slim, given, returned)
+    except ConversionError as error:
+        return _unslimmed(original, error.what)
+    except Exception as error:  # onnxslim raises whatever its passes run into
+        return _unslimmed(original, f"{type(error).__name__}: {error}")
+    return slim
+
+
+def _unslimmed(original: onnx.ModelProto, reason: str) -> onnx.ModelProto:
+    logging.getLogger(__name__).info("onnxslim left out: %s", reason)
+    return original

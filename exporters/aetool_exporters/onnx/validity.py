@@ -1,0 +1,28 @@
+"""Is it a valid ONNX file with the interface that was asked for?"""
+
+from __future__ import annotations
+
+import onnx
+
+from aetool_exporters.onnx.interface import check_interface
+from aetool_runtime.errors import ConversionError
+from aetool_runtime.specs import TensorSpec
+
+__all__ = ["check"]
+
+
+def check(model: onnx.ModelProto, given: TensorSpec, returned: TensorSpec) -> None:
+    """Raise unless the model passes ONNX's own checker, shapes included, and has exactly this input and output.
+
+    Raises:
+        ConversionError: says what the checker found.
+    """
+    check_interface(model, given, returned)
+    try:
+        onnx.checker.check_model(model, full_check=True)
+    except Exception as error:  # the checker raises several kinds, and ValueError above 2 GiB
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        raise ConversionError(
+            f"the converted graph is not valid ONNX ({reason[:300]})",
+            hint="try another --opset, or leave ONNX out",
+        ) from error

@@ -89,7 +89,7 @@ def make_suite(reference: Reference, samples: Samples) -> Suite:
 
 
 def golden_subset(suite: Suite) -> tuple[Case, ...]:
-    """The cases that travel in the bundle: at most 16 held-out samples and 1 MiB, one sample at the least, and edges."""
+    """The cases that travel in the bundle: at most 16 held-out samples or 1 MiB (at least one), and edges."""
     kept = {case.name: case for case in suite.cases if case.name in _GOLDEN}
     held_out = kept[HELD_OUT].tensors
     size = sum(array[0].nbytes for array in held_out.values())

@@ -6,7 +6,6 @@ import os
 import threading
 from collections.abc import Callable
 from types import TracebackType
-from typing import Literal
 
 import numpy as np
 
@@ -16,8 +15,6 @@ from aetool_runtime.errors import BackendError, DeviceError, InputError, UsageEr
 from aetool_runtime.specs import Array, Artifact, Role, TensorSpec, format_shape
 
 __all__ = ["Autoencoder"]
-
-Precision = Literal["float32", "float16", "dynamic_range", "int8", "int16x8"]
 
 
 class Autoencoder:
@@ -52,7 +49,7 @@ class Autoencoder:
         backend: str | None = None,
         device: str = "cpu",
         threads: int = 1,
-        precision: Precision = "float32",
+        precision: str = "float32",
     ) -> Autoencoder:
         """Open a bundle and check every byte of it.
 

@@ -1,4 +1,4 @@
-"""The parity report that travels in a bundle, as JSON that is the same for the same figures."""
+"""Parity checks as JSON: the report that travels in a bundle, and what `verify --json` prints."""
 
 from __future__ import annotations
 

@@ -1,0 +1,183 @@
+"""``aetool export MODEL``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from aetool.cli.checks import echo_checks
+from aetool.cli.output import emit_json, fail, log, next_step
+from aetool_runtime.errors import InputError, ParityError, UsageError
+from aetool_runtime.report import check_json
+
+if TYPE_CHECKING:
+    from aetool.model import Model
+    from aetool_exporters.cases import Samples
+    from aetool_exporters.export import ExportOptions
+    from aetool_runtime.bundle import Bundle
+    from aetool_runtime.selftest import Check
+
+__all__ = ["command"]
+
+_VERIFY_SAMPLES = 256
+
+
+@click.command("export")
+@click.argument("model", type=click.Path(path_type=Path))
+@click.option("--onnx", is_flag=True, help="Write ONNX graphs.")
+@click.option("--tflite", is_flag=True, help="Write a TFLite file. Without --onnx or --tflite both are written.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="The bundle. [default: MODEL.aepkg]")
+@click.option("--name", help="The model's name in the bundle. [default: its family, or the Keras file's name]")
+@click.option("--latent", metavar="LAYER", help="The layer whose output is the latent, for an autoencoder in one file.")
+@click.option(
+    "--data", metavar="DATA", help="Real samples to verify with. [default: the checkpoint's held-out samples]"
+)
+@click.option("--opset", type=int, default=17, show_default=True, help="ONNX operator set.")
+@click.option("--zip", "as_zip", is_flag=True, help="Write one file instead of a folder.")
+@click.option(
+    "--golden",
+    type=click.Choice(["real", "synthetic"]),
+    default="real",
+    show_default=True,
+    help="Samples in the bundle's self-test: a few held-out ones, or made-up ones that give nothing away.",
+)
+@click.option("--license", "license_file", type=click.Path(path_type=Path), help="A text to carry as the licence.")
+@click.option("--overwrite", is_flag=True, help="Replace the bundle that stands there.")
+@click.option("--dry-run", is_flag=True, help="Read the model and say what would be written; write nothing.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")
+def command(
+    model: Path,
+    onnx: bool,
+    tflite: bool,
+    output: Path | None,
+    name: str | None,
+    latent: str | None,
+    data: str | None,
+    opset: int,
+    as_zip: bool,
+    golden: str,
+    license_file: Path | None,
+    overwrite: bool,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
+    """Turn MODEL, a checkpoint folder or a .keras file, into a verified bundle.
+
+    Every graph is held against Keras on real held-out samples and on edge cases, on every engine that is installed;
+    one that fails is not in the bundle, and the command ends with exit code 5.
+
+    \b
+    aetool export model --onnx
+    aetool export autoencoder.keras --data windows.npy -o sensor.aepkg
+    """
+    from aetool_exporters.export import ExportOptions
+    from aetool_runtime.atomic import check_target
+
+    target = output or Path(f"{model.resolve().with_suffix('').name}.aepkg")
+    options = ExportOptions(
+        formats=_formats(onnx, tflite),
+        opset=opset,
+        zip=as_zip,
+        golden=golden,
+        license=_read_license(license_file),
+        overwrite=overwrite,
+    )
+    check_target(target, overwrite=overwrite or dry_run)
+    if not dry_run:
+        log(f"reading {model}")
+    loaded = _load(model, latent)
+    samples = _samples(loaded, data)
+    if samples is None:
+        log("no real samples were given, so parity is checked on made-up ones; better: --data FILE")
+    if dry_run:
+        _tell_plan(loaded, target, options, as_json)
+    else:
+        _export(loaded, name or loaded.name, target, samples, options, as_json)
+
+
+def _formats(onnx: bool, tflite: bool) -> tuple[str, ...]:
+    asked = {"onnx": onnx, "tflite": tflite}
+    return tuple(name for name in asked if asked[name]) or tuple(asked)
+
+
+def _load(path: Path, latent: str | None) -> Model:
+    from aetool.model import load_model
+
+    loaded = load_model(path, latent=latent)
+    if loaded.notice:
+        log(loaded.notice)
+    return loaded
+
+
+def _samples(loaded: Model, data: str | None) -> Samples | None:
+    from aetool.data import read_samples
+    from aetool_exporters.cases import Samples
+
+    if data is None:
+        return loaded.samples
+    shape = loaded.reference.input.sample_shape
+    if None in shape:
+        raise UsageError("--data cannot be cut into samples for an input with free dimensions")
+    values = read_samples(data, [size or 0 for size in shape], limit=_VERIFY_SAMPLES, report=log)
+    if loaded.samples is None:
+        return Samples.of(values)
+    return Samples(values, loaded.samples.minimum, loaded.samples.maximum)
+
+
+def _read_license(path: Path | None) -> str | None:
+    if path is None:
+        return None
+    try:
+        return path.read_text("utf-8")
+    except (OSError, ValueError) as error:
+        raise InputError(f"cannot be read ({error})", where=str(path), expected="a text file in UTF-8") from error
+
+
+def _export(
+    loaded: Model, name: str, target: Path, samples: Samples | None, options: ExportOptions, as_json: bool
+) -> None:
+    from aetool_exporters.export import export_reference
+
+    log(f"converting to {' and '.join(options.formats)}, then verifying")
+    checks: list[Check] = []
+    try:
+        bundle = export_reference(loaded.reference, target, name, samples, options, checks.append)
+    except ParityError as error:
+        if not as_json:
+            echo_checks(checks)
+        fail(error, {"bundle": str(target), "checks": list(map(check_json, checks))}, as_json=as_json)
+    if as_json:
+        emit_json(_document(bundle, checks))
+        return
+    echo_checks(checks)
+    click.echo()
+    _echo_files(bundle)
+    click.echo(f"sha256 of the bundle {bundle.digest}")
+    next_step(f"aetool inspect {target}, or aetool verify {target} on the device")
+
+
+def _echo_files(bundle: Bundle) -> None:
+    for path, entry in bundle.manifest.files.items():
+        click.echo(f"{entry.sha256}  {entry.bytes:>9,} bytes  {bundle.path}/{path}")
+
+
+def _document(bundle: Bundle, checks: list[Check]) -> dict[str, object]:
+    return {
+        "bundle": str(bundle.path),
+        "digest": bundle.digest,
+        "files": {p: {"sha256": e.sha256, "bytes": e.bytes} for p, e in bundle.manifest.files.items()},
+        "checks": list(map(check_json, checks)),
+    }
+
+
+def _tell_plan(loaded: Model, target: Path, options: ExportOptions, as_json: bool) -> None:
+    reference = loaded.reference
+    tensors = [reference.input, reference.latent, *([reference.reconstruction] if reference.decoder else [])]
+    if as_json:
+        plan = {"bundle": str(target), "formats": options.formats, "tensors": list(map(str, tensors))}
+        emit_json({**plan, "parameters": reference.parameters})
+        return
+    click.echo(f"would write {target} with {' and '.join(options.formats)}: " + " → ".join(map(str, tensors)))
+    click.echo("parameters: " + ", ".join(f"{role} {count:,}" for role, count in reference.parameters.items()))

@@ -1,0 +1,80 @@
+"""``aetool verify BUNDLE``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from aetool.cli.checks import echo_checks
+from aetool.cli.output import emit_json, fail, log, next_step
+from aetool_runtime.bundle import Bundle, open_bundle
+from aetool_runtime.errors import ParityError, UnavailableError, UsageError
+from aetool_runtime.report import check_json
+from aetool_runtime.selftest import Check, self_test
+
+__all__ = ["command"]
+
+_SAMPLES = 256
+
+
+@click.command("verify")
+@click.argument("bundle", type=click.Path(path_type=Path))
+@click.option("--against", type=click.Path(path_type=Path), help="The checkpoint or Keras file to hold it against.")
+@click.option("--latent", metavar="LAYER", help="With --against: the layer whose output is the latent.")
+@click.option("--data", metavar="DATA", help="With --against: real samples. [default: the checkpoint's held-out ones]")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")
+def command(bundle: Path, against: Path | None, latent: str | None, data: str | None, as_json: bool) -> None:
+    """Check that every graph of BUNDLE computes what Keras computed, on every engine that is installed here.
+
+    Without --against the bundle's own golden vectors serve, and TensorFlow is not needed: this is the device's
+    self-test. Exit code 5 when a check fails, 7 when a byte of the bundle is wrong.
+    """
+    if against is None and (data is not None or latent is not None):
+        raise UsageError("--data and --latent need --against MODEL: samples alone have no expected outputs")
+    opened = open_bundle(bundle)
+    checks = self_test(opened) if against is None else _against(opened, against, latent, data)
+    untried = [a for a in opened.manifest.artifacts if a not in [check.artifact for check in checks]]
+    if not checks:
+        raise UnavailableError(
+            "no engine is installed that runs any artifact of this bundle",
+            where=str(bundle),
+            hint="pip install 'aetool[cpu]' for ONNX, 'aetool[litert]' for TFLite",
+        )
+    failed = [check for check in checks if not check.passed]
+    document = {"bundle": str(bundle), "digest": opened.digest, "checks": list(map(check_json, checks))}
+    if not as_json:
+        echo_checks(checks)
+    for artifact in untried:
+        log(f"not tried, for want of an engine: {artifact}")
+    if failed:
+        error = ParityError(
+            f"{len(failed)} of {len(checks)} checks failed, the first: {failed[0].artifact} on {failed[0].backend}",
+            where=str(bundle),
+            hint="see the table; `aetool verify BUNDLE --against MODEL` tries more cases",
+        )
+        fail(error, document, as_json=as_json)
+    if as_json:
+        emit_json(document)
+    else:
+        click.echo(f"all {len(checks)} checks passed")
+        next_step(f"aetool encode {bundle} DATA -o latents.npy")
+
+
+def _against(bundle: Bundle, path: Path, latent: str | None, data: str | None) -> list[Check]:
+    from aetool.data import read_samples
+    from aetool.model import load_model
+    from aetool_exporters.cases import Samples, synthetic_samples
+    from aetool_exporters.verify import verify
+
+    loaded = load_model(path, latent=latent)
+    manifest = bundle.manifest
+    samples = loaded.samples
+    if data is not None:
+        shape = [size or 0 for size in loaded.reference.input.sample_shape]
+        values = read_samples(data, shape, limit=_SAMPLES, report=log)
+        samples = Samples(values, manifest.input_minimum, manifest.input_maximum)
+    elif samples is None:
+        log("no real samples were given, so made-up ones serve; better: --data FILE")
+        samples = synthetic_samples(loaded.reference.input, manifest.input_minimum, manifest.input_maximum)
+    return list(verify(bundle, loaded.reference, samples))

@@ -1,0 +1,84 @@
+"""What ``export`` and ``verify --against`` take as MODEL: a checkpoint folder, or a Keras file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from aetool_runtime.errors import InputError, UsageError
+
+if TYPE_CHECKING:
+    from aetool_exporters.cases import Samples
+    from aetool_exporters.reference import Reference
+
+__all__ = ["Model", "load_model"]
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model as the exporters take it.
+
+    Args:
+        name: for the manifest; does not depend on where the model lies.
+        reference: its encoder, decoder and normalization.
+        samples: the held-out samples of a checkpoint; ``None`` for a Keras file.
+        notice: what the user should know about how it was read, or nothing.
+    """
+
+    name: str
+    reference: Reference
+    samples: Samples | None
+    notice: str = ""
+
+
+def load_model(path: Path, *, latent: str | None = None) -> Model:
+    """Read a checkpoint folder, or an autoencoder in one Keras file, which is split at its latent.
+
+    Args:
+        latent: the layer whose output is the latent; ``None`` finds it. For Keras files only.
+
+    Raises:
+        InputError: nothing is there.
+        ModelError: it cannot be read or split.
+        UsageError: ``latent`` was given for a checkpoint.
+    """
+    from aetool.training.checkpoint import is_checkpoint
+
+    if not path.exists():
+        raise InputError(
+            "there is no such model",
+            where=str(path),
+            expected="a checkpoint folder of `aetool train`, or a .keras file",
+            hint=f"train one: aetool train --preset dense builtin:digits -o {path}",
+        )
+    if path.is_dir() or is_checkpoint(path):
+        if latent is not None:
+            raise UsageError("a checkpoint knows its latent", hint="leave --latent out")
+        return _from_checkpoint(path)
+    return _from_keras_file(path, latent)
+
+
+def _from_checkpoint(path: Path) -> Model:
+    from aetool.training.checkpoint import load_checkpoint
+    from aetool_exporters.cases import Samples
+    from aetool_exporters.reference import Reference
+
+    checkpoint = load_checkpoint(path)
+    return Model(
+        checkpoint.config.model.family,
+        Reference(checkpoint.encoder, checkpoint.decoder, checkpoint.normalization),
+        Samples(checkpoint.held_out, checkpoint.minimum, checkpoint.maximum),
+    )
+
+
+def _from_keras_file(path: Path, latent: str | None) -> Model:
+    from aetool_exporters.keras_file import load_keras
+    from aetool_exporters.split import split_autoencoder
+
+    from aetool_exporters.reference import Reference
+    from aetool_runtime.specs import Normalization
+
+    encoder, decoder, layer = split_autoencoder(load_keras(path), latent)
+    notice = "" if latent else f"the latent is the output of layer {layer!r}; choose another with --latent LAYER"
+    return Model(path.stem, Reference(encoder, decoder, Normalization()), None, notice)

@@ -33,9 +33,9 @@ class ParityReport:
         case: which inputs it was.
         tensor: the output's name.
         samples: how many were compared.
-        worst_error: the largest |met − expected|, in the output's units.
+        worst_error: |met − expected| where it is largest in units of the output's scale; in the output's own units.
         worst_index: where that is: (sample, …).
-        relative_error: the largest |met − expected| in units of the output's scale.
+        relative_error: the same in units of the output's scale.
         psnr: peak signal-to-noise ratio, dB; the peak is the range of the expected values; inf when equal.
         tolerance: what was allowed.
         smallest: the smallest tolerance, of the same proportions, that would pass.
@@ -96,16 +96,16 @@ def compare(
     wanted, center, unit = expected.astype(np.float64), np.array(scale.center), np.array(scale.scale)
     error: Array = np.abs(met.astype(np.float64) - wanted)
     error[np.isnan(error)] = np.inf
-    share = _share_of_tolerance(error, wanted, center, unit, tolerance)
-    index = np.unravel_index(int(np.argmax(share)), share.shape)
-    largest = float(share[index])
+    largest = float(_share_of_tolerance(error, wanted, center, unit, tolerance).max())
+    relative = error / unit
+    index = np.unravel_index(int(np.argmax(relative)), relative.shape)
     return ParityReport(
         case=case,
         tensor=tensor,
         samples=len(expected),
         worst_error=float(error[index]),
         worst_index=tuple(map(int, index)),
-        relative_error=float((error / unit).max()),
+        relative_error=float(relative[index]),
         psnr=_psnr(wanted, error),
         tolerance=tolerance,
         smallest=Tolerance(tolerance.atol * largest, tolerance.rtol * largest),

@@ -27,6 +27,9 @@ COMMANDS = {
 }
 
 
+_TRACEBACK = "AETOOL_TRACEBACK"  # set it to see tracebacks and everything that native code prints
+
+
 @click.group(
     cls=LazyGroup,
     commands=COMMANDS,
@@ -43,8 +46,8 @@ def cli() -> None:
 
 def main() -> NoReturn:
     """The console script."""
-    # TensorFlow writes INFO and WARNING lines about the machine to stderr from C++, before any logger can be set.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    if not os.environ.get(_TRACEBACK):
+        _silence_native_code()
     sys.exit(run(sys.argv[1:]))
 
 
@@ -78,10 +81,18 @@ def _fail(error: AetoolError, as_json: bool) -> int:
 
 
 def _internal(error: Exception, as_json: bool) -> int:
-    if os.environ.get("AETOOL_TRACEBACK"):
+    if os.environ.get(_TRACEBACK):
         raise error
     message = f"internal error, a mistake of ours: {type(error).__name__}: {error}"
-    return _fail(AetoolError(message, hint="set AETOOL_TRACEBACK=1 and report what it shows"), as_json)
+    return _fail(AetoolError(message, hint=f"set {_TRACEBACK}=1 and report what it shows"), as_json)
+
+
+def _silence_native_code() -> None:
+    """Keep the chatter of TensorFlow's and LiteRT's C++ off the terminal: Python keeps stderr, the rest loses it."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    ours = os.dup(2)
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+    sys.stderr = open(ours, "w", buffering=1, encoding=sys.stderr.encoding, errors="backslashreplace")  # noqa: SIM115
 
 
 def _color() -> bool | None:

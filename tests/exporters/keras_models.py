@@ -56,11 +56,13 @@ def _chain(given: Any, block: Block) -> Any:
 
 
 def _scrambled(model: Any) -> Any:
-    """Every weight moved: zero biases and unit scales would hide a dropped bias or a mis-folded normalization."""
+    """Random weights: zero biases and unit scales would hide a dropped bias or a mis-folded normalization."""
     generator = np.random.default_rng(7)
     for weight in model.weights:
-        noise = generator.uniform(0.2, 0.9, weight.shape)
-        weight.assign(np.asarray(weight) + 0.3 * noise if weight.shape.rank == 1 else np.asarray(weight) + 0.02 * noise)
+        if len(weight.shape) > 1:
+            weight.assign(generator.normal(size=weight.shape) / np.sqrt(np.prod(weight.shape[:-1])))
+        else:
+            weight.assign(generator.uniform(0.2, 0.9, weight.shape))
     return model
 
 

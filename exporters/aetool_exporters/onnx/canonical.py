@@ -12,6 +12,7 @@ from collections.abc import Iterator
 
 import onnx
 
+from aetool_exporters.onnx.identities import settle_identities
 from aetool_exporters.onnx.ordering import ordered_nodes, reads, subgraphs
 from aetool_exporters.onnx.scope import Scope
 from aetool_runtime.errors import ConversionError
@@ -31,7 +32,10 @@ def canonicalize(model: onnx.ModelProto) -> onnx.ModelProto:
     if model.functions or model.training_info:
         raise ConversionError("the graph has functions of its own", expected="standard ONNX operations only")
     interface = [tensor.name for tensor in (*model.graph.input, *model.graph.output)]
-    graph = _canonical_graph(model.graph, Scope.outermost(interface))
+    source = onnx.GraphProto()
+    source.CopyFrom(model.graph)
+    settle_identities(source)
+    graph = _canonical_graph(source, Scope.outermost(interface))
     result = onnx.ModelProto(ir_version=model.ir_version, producer_name=_PRODUCER, graph=graph)
     used = {_domain(node.domain) for node in _all_nodes(graph)} | {""}
     versions = {_domain(entry.domain): entry.version for entry in model.opset_import}

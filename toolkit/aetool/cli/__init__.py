@@ -92,7 +92,7 @@ def _silence_native_code() -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     ours = os.dup(2)
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
-    sys.stderr = open(ours, "w", buffering=1, encoding=sys.stderr.encoding, errors="backslashreplace")  # noqa: SIM115
+    sys.stderr = os.fdopen(ours, "w", buffering=1, encoding=sys.stderr.encoding, errors="backslashreplace")
 
 
 def _color() -> bool | None:

@@ -1,0 +1,189 @@
+"""The checkpoint: a folder that holds a trained autoencoder and what is needed to export and verify it.
+
+==================  ====================================================================================================
+``encoder.keras``   Keras model, normalized sample [batch, …] → latent [batch, latent]
+``decoder.keras``   Keras model, latent → normalized reconstruction
+``config.toml``     the resolved configuration
+``metrics.json``    loss curve, best epoch, sizes of the parts, evaluation on the test part beside PCA (raw units)
+``held_out.npy``    float32 [n, *sample_shape]: raw samples of the test part, evenly spread, at most 256 and 4 MB
+``checkpoint.json`` written last; see below
+``training/``       TensorBoard logs; while a run is not finished, its state (not part of the checkpoint)
+==================  ====================================================================================================
+
+``checkpoint.json`` is one object:
+
+- ``format``: ``"aetool-checkpoint"``; ``version``: 1. A reader refuses a higher version.
+- ``normalization``: ``offset`` and ``scale``, lists of one value, or one per channel (the last axis);
+  normalized = (raw − offset) / scale.
+- ``input``: ``minimum`` and ``maximum`` seen in training, raw units, one value per channel.
+- ``parameters``: numbers of weights of ``encoder`` and ``decoder``.
+- ``files``: file name → sha256 (hex) of the five files above.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aetool.config import Config, config_text, load_config
+from aetool.data.packages import import_package
+from aetool_runtime.errors import DigestError, ModelError, TruncatedError, VersionError
+from aetool_runtime.specs import Normalization
+
+if TYPE_CHECKING:
+    import keras
+
+__all__ = ["CONFIG", "Checkpoint", "is_checkpoint", "load_checkpoint", "write_checkpoint"]
+
+CONFIG = "config.toml"
+_ENCODER, _DECODER, _METRICS, _HELD_OUT = "encoder.keras", "decoder.keras", "metrics.json", "held_out.npy"
+_FILES = (_ENCODER, _DECODER, CONFIG, _METRICS, _HELD_OUT)
+_INDEX = "checkpoint.json"
+_FORMAT, _VERSION = "aetool-checkpoint", 1
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A trained autoencoder.
+
+    Args:
+        encoder: normalized sample [batch, *sample_shape] → latent [batch, latent].
+        decoder: latent → normalized reconstruction [batch, *sample_shape].
+        config: resolved.
+        normalization: between raw values and the models'.
+        metrics: what ``metrics.json`` holds.
+        held_out: float32 [n, *sample_shape], raw samples of the test part.
+        minimum, maximum: seen in training, raw units, one value per channel (the last axis).
+    """
+
+    encoder: keras.Model
+    decoder: keras.Model
+    config: Config
+    normalization: Normalization
+    metrics: Mapping[str, Any] = field(repr=False)
+    held_out: NDArray[np.float32] = field(repr=False)
+    minimum: tuple[float, ...] = field(repr=False)
+    maximum: tuple[float, ...] = field(repr=False)
+
+    @property
+    def parameters(self) -> dict[str, int]:
+        """Numbers of weights."""
+        return {"encoder": int(self.encoder.count_params()), "decoder": int(self.decoder.count_params())}
+
+
+def is_checkpoint(path: Path) -> bool:
+    """Whether a finished checkpoint stands there; looks at one small file only."""
+    try:
+        return bool(_read_index(path)["format"] == _FORMAT)
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
+    """Write into an empty folder, the index last. The caller puts the folder in its place in one step."""
+    checkpoint.encoder.save(folder / _ENCODER)
+    checkpoint.decoder.save(folder / _DECODER)
+    (folder / CONFIG).write_text(config_text(checkpoint.config), encoding="utf-8")
+    (folder / _METRICS).write_text(_json(checkpoint.metrics), encoding="utf-8")
+    np.save(folder / _HELD_OUT, checkpoint.held_out)
+    index = {
+        "format": _FORMAT,
+        "version": _VERSION,
+        "normalization": {"offset": checkpoint.normalization.offset, "scale": checkpoint.normalization.scale},
+        "input": {"minimum": checkpoint.minimum, "maximum": checkpoint.maximum},
+        "parameters": checkpoint.parameters,
+        "files": {name: _sha256(folder / name) for name in _FILES},
+    }
+    (folder / _INDEX).write_text(_json(index), encoding="utf-8")
+
+
+def load_checkpoint(path: Path) -> Checkpoint:
+    """Read a checkpoint; nothing in it is run as code.
+
+    Raises:
+        ModelError: it is none, or a run that is not finished (the hint resumes it).
+        VersionError: written by a newer aetool.
+        DigestError, TruncatedError: a file is not the one that was written, or missing.
+        DependencyError: Keras or TensorFlow is not installed.
+    """
+    index = _index(path)
+    for name in _FILES:
+        _check_digest(path / name, index["files"][name])
+    normalization, seen = index["normalization"], index["input"]
+    return Checkpoint(
+        encoder=_load_keras(path / _ENCODER),
+        decoder=_load_keras(path / _DECODER),
+        config=load_config(path / CONFIG),
+        normalization=Normalization(tuple(normalization["offset"]), tuple(normalization["scale"])),
+        metrics=json.loads((path / _METRICS).read_text("utf-8")),
+        held_out=np.load(path / _HELD_OUT, allow_pickle=False),
+        minimum=tuple(seen["minimum"]),
+        maximum=tuple(seen["maximum"]),
+    )
+
+
+def _index(path: Path) -> dict[str, Any]:
+    try:
+        index: dict[str, Any] = _read_index(path)
+        if index["format"] != _FORMAT:
+            raise ValueError(f"format {index['format']!r}")
+        if index["version"] > _VERSION:
+            raise VersionError(
+                f"is a checkpoint of version {index['version']}",
+                where=str(path),
+                expected=f"at most {_VERSION}",
+                hint="update aetool",
+            )
+        if not {"normalization", "input"} <= index.keys() or set(index["files"]) != set(_FILES):
+            raise ValueError("members are missing")
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise _no_checkpoint(path) from error
+    return index
+
+
+def _no_checkpoint(path: Path) -> ModelError:
+    if (path / "training").is_dir():
+        return ModelError(
+            "the training of this model is not finished",
+            where=str(path),
+            hint=f"go on with: aetool train --resume DATA -o {path}",
+        )
+    return ModelError(
+        "is not a checkpoint", where=str(path), expected=f"a folder written by aetool train, with a whole {_INDEX}"
+    )
+
+
+def _read_index(path: Path) -> Any:
+    return json.loads((path / _INDEX).read_text("utf-8"))
+
+
+def _check_digest(file: Path, expected: str) -> None:
+    if not file.is_file():
+        raise TruncatedError("the file is missing", where=str(file))
+    if _sha256(file) != expected:
+        raise DigestError("the file is not the one that was written", where=str(file), expected=f"sha256 {expected}")
+
+
+def _load_keras(path: Path) -> Any:
+    import_package("tensorflow", extra="train")
+    keras = import_package("keras", extra="train")
+    try:
+        return keras.models.load_model(path, compile=False, safe_mode=True)
+    except (ValueError, TypeError, KeyError, OSError) as error:
+        raise ModelError(f"Keras cannot read the model ({error})", where=str(path)) from error
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _json(document: Mapping[str, Any]) -> str:
+    return json.dumps(document, indent=2, allow_nan=False) + "\n"

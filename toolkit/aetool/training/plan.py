@@ -1,0 +1,49 @@
+"""What a run is going to do, before it does it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from aetool.config import Config
+from aetool.data import PreparedData, Report, prepare_data
+from aetool.models import KerasAutoencoder, build_autoencoder
+from aetool.training.recipe import make_optimizer
+
+__all__ = ["Plan", "plan_training"]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A run, resolved: nothing is trained or written yet.
+
+    Args:
+        config: with what was left to the data filled in.
+        data: read, checked, split and measured.
+        autoencoder: untrained.
+    """
+
+    config: Config
+    data: PreparedData
+    autoencoder: KerasAutoencoder
+
+    @property
+    def batches(self) -> int:
+        """Steps per epoch."""
+        return math.ceil(len(self.data.training) / self.config.training.batch_size)
+
+
+def plan_training(config: Config, data: str | Path, report: Report) -> Plan:
+    """Read the data and build the model.
+
+    Raises:
+        InputError: the data cannot be used.
+        UsageError: the model does not take such samples, or there is no such optimizer.
+        DependencyError: a package is missing.
+    """
+    make_optimizer(config.training, 1)  # a wrong name is told before hours of reading
+    prepared = prepare_data(data, config.data, report)
+    resolved = replace(config, data=replace(config.data, sample_shape=prepared.sample_shape))
+    model = build_autoencoder(config.model, prepared.sample_shape, config.training.seed)
+    return Plan(resolved, prepared, model)

@@ -1,0 +1,142 @@
+"""``train``: a whole run, from data to checkpoint."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aetool.config import Config
+from aetool.data import Dataset
+from aetool.evaluation import evaluate
+from aetool.training.checkpoint import Checkpoint, is_checkpoint, load_checkpoint, write_checkpoint
+from aetool.training.events import EpochDone, Event, Notice
+from aetool.training.logs import TensorBoardLog
+from aetool.training.plan import Plan, plan_training
+from aetool.training.run_folder import RunFolder, saved_config
+from aetool.training.trainer import Trainer
+from aetool_runtime.atomic import replacing_folder
+from aetool_runtime.errors import InterruptedRun
+
+__all__ = ["train"]
+
+_HELD_OUT_SAMPLES, _HELD_OUT_BYTES = 256, 4_000_000
+
+
+def train(
+    config: Config,
+    data: str | Path,
+    output: Path,
+    *,
+    resume: bool = False,
+    overwrite: bool = False,
+    report: Callable[[Event], None] | None = None,
+) -> Checkpoint:
+    """Train, evaluate on the test part, and write a checkpoint.
+
+    The state is saved as it goes: after Ctrl-C or a kill, ``resume`` goes on, and ends with the same weights and
+    losses, bit for bit, as a run that was not stopped (on the same machine and packages).
+
+    Args:
+        config: how; with ``resume`` the same as before (``saved_config`` reads it).
+        data: what ``aetool.data.open_source`` opens.
+        output: the checkpoint's folder; made in one step, and a checkpoint that stands there stays whole until then.
+        resume: go on with the unfinished run in ``output``; if it is finished, its checkpoint is returned.
+        overwrite: replace the checkpoint or run in ``output``.
+        report: told of progress; nothing is printed.
+
+    Raises:
+        InputError: the data cannot be used, a loss that is not finite, or resuming on other data.
+        UsageError: the configuration does not fit the data or the run to resume, or ``output`` exists.
+        InterruptedRun: Ctrl-C; the hint is the command that goes on.
+        DependencyError: a package is missing.
+    """
+    say = report or _silent
+    folder = RunFolder(output)
+    if resume:
+        saved_config(output)
+    else:
+        folder.check_new(overwrite=overwrite)
+    plan = plan_training(config, data, lambda text: say(Notice(text)))
+    if resume and not folder.is_unfinished and is_checkpoint(output):
+        folder.check_same(plan.config)
+        say(Notice("the run was finished already"))
+        return load_checkpoint(output)
+    trainer = _train(plan, folder, resume, say, f"aetool train --resume {data} -o {output}")
+    return _finish(plan, trainer, folder)
+
+
+def _silent(event: Event) -> None:
+    pass
+
+
+def _train(plan: Plan, folder: RunFolder, resume: bool, report: Callable[[Event], None], command: str) -> Trainer:
+    logs: list[TensorBoardLog] = []
+
+    def told(event: Event) -> None:
+        if isinstance(event, EpochDone):
+            logs[0].write(event.point)
+        report(event)
+
+    trainer = Trainer(plan, folder.save, told)
+    if resume:
+        trainer.restore(folder.load(plan.config, plan.data.digest))
+    else:
+        folder.start(plan.config, trainer.state)
+    logs.append(TensorBoardLog(folder.logs))
+    try:
+        trainer.run()
+    except InterruptedRun as stopped:
+        raise InterruptedRun(stopped.what, where=stopped.where, hint=command) from None
+    finally:
+        logs[0].close()
+    return trainer
+
+
+def _finish(plan: Plan, trainer: Trainer, folder: RunFolder) -> Checkpoint:
+    seen = plan.data.statistics.pooled("channel")
+    checkpoint = Checkpoint(
+        encoder=plan.autoencoder.encoder,
+        decoder=plan.autoencoder.decoder,
+        config=plan.config,
+        normalization=plan.data.normalization,
+        metrics=_metrics(plan, trainer),
+        held_out=_held_out(plan.data.split.test),
+        minimum=_floats(seen.minimum),
+        maximum=_floats(seen.maximum),
+    )
+    with replacing_folder(folder.output) as partial:
+        write_checkpoint(partial, checkpoint)
+        shutil.copytree(folder.logs, partial / folder.logs.relative_to(folder.output))
+    return checkpoint
+
+
+def _metrics(plan: Plan, trainer: Trainer) -> dict[str, Any]:
+    split = plan.data.split
+    return {
+        "epochs": [asdict(point) for point in trainer.progress.history],
+        "best_epoch": trainer.progress.best_epoch(plan.config.training.min_delta),
+        "stopped_early": trainer.stopped_early,
+        "samples": {
+            "training": len(plan.data.training),
+            "validation": len(split.validation),
+            "test": len(split.test),
+        },
+        "evaluation": asdict(evaluate(plan.autoencoder, plan.data)),
+    }
+
+
+def _held_out(test: Dataset) -> NDArray[np.float32]:
+    """Samples of the test part, evenly spread over it."""
+    size = 4 * int(np.prod(test.sample_shape))
+    count = min(len(test), _HELD_OUT_SAMPLES, max(1, _HELD_OUT_BYTES // size))
+    return test.take(np.arange(count) * len(test) // count)
+
+
+def _floats(values: NDArray[np.float64]) -> tuple[float, ...]:
+    return tuple(float(value) for value in values)

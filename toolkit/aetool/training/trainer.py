@@ -1,0 +1,160 @@
+"""The loop over epochs and blocks of batches: from any saved state to the end of training."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aetool.data import Dataset
+from aetool.training.events import EpochDone, Event, StepsDone
+from aetool.training.interrupt import StopRequest
+from aetool.training.plan import Plan
+from aetool.training.recipe import make_loss, make_optimizer
+from aetool.training.state import Progress, State
+from aetool.training.steps import CompiledSteps
+from aetool_runtime.errors import InputError, InterruptedRun
+from aetool_runtime.specs import Array
+
+__all__ = ["Trainer", "epoch_order"]
+
+_BLOCK_BYTES = 16 << 20
+_FAST, _SLOW = 0.25, 1.0  # seconds a block; between them Ctrl-C and the progress bar answer soon enough
+
+
+def epoch_order(seed: int, epoch: int, samples: int) -> NDArray[np.int64]:
+    """The order of an epoch (from 0); it depends on nothing else, so that a resumed run has the same one."""
+    return np.random.default_rng((seed, epoch)).permutation(samples)
+
+
+class Trainer:
+    """Trains the autoencoder of a plan.
+
+    Args:
+        plan: the run.
+        save: called with the state at the end of every epoch, and now and then inside one.
+        report: told what happens.
+    """
+
+    def __init__(self, plan: Plan, save: Callable[[State], None], report: Callable[[Event], None]) -> None:
+        self._plan, self._save, self._report = plan, save, report
+        self._config = plan.config.training
+        self._model = plan.autoencoder.whole
+        self._optimizer = make_optimizer(self._config, self._config.epochs * plan.batches)
+        self._steps = CompiledSteps(self._model, make_loss(self._config), self._optimizer)
+        self._best: list[Array] = []
+        self._block = 1
+        self._saved = time.monotonic()
+        self.progress = Progress(plan.data.digest)
+
+    @property
+    def state(self) -> State:
+        """A copy of everything that the rest of the run depends on."""
+        return State(self.progress, _values(self._model), _values(self._optimizer), self._best)
+
+    def restore(self, state: State) -> None:
+        """Go on from a state of the same plan."""
+        self.progress, self._best = state.progress, state.best
+        for owner, arrays in ((self._model, state.model), (self._optimizer, state.optimizer)):
+            _assign(owner, arrays)
+
+    def run(self) -> None:
+        """Train to the end, then put the best epoch's weights into the model.
+
+        Raises:
+            InputError: a loss that is not finite; names epoch and batch.
+            InterruptedRun: Ctrl-C; the state is saved.
+        """
+        with StopRequest() as stop:
+            while not self._is_over():
+                self._finish_epoch(stop)
+                self._save_now(stop)
+        _assign(self._model, self._best)
+
+    @property
+    def stopped_early(self) -> bool:
+        """The validation loss has not become better for as many epochs as the patience allows."""
+        waited = self.progress.epoch - self.progress.best_epoch(self._config.min_delta)
+        return 0 < self._config.patience <= waited
+
+    def _is_over(self) -> bool:
+        return self.progress.epoch >= self._config.epochs or self.stopped_early
+
+    def _finish_epoch(self, stop: StopRequest) -> None:
+        training = self._plan.data.training
+        order = epoch_order(self._config.seed, self.progress.epoch, len(training))
+        while self.progress.batch < self._plan.batches:
+            self._train_block(order)
+            overdue = time.monotonic() - self._saved >= self._config.save_seconds
+            if self.progress.batch < self._plan.batches and (overdue or stop.asked):
+                self._save_now(stop)
+        self.progress = self.progress.after_epoch(len(training), self._validate())
+        is_best = self.progress.best_epoch(self._config.min_delta) == self.progress.epoch
+        if is_best:
+            self._best = _values(self._model)
+        self._report(EpochDone(self._config.epochs, self.progress.history[-1], is_best))
+
+    def _train_block(self, order: NDArray[np.int64]) -> None:
+        """Gather, normalize and train on the next few batches; how many does not change what is computed."""
+        size, batch = self._config.batch_size, self.progress.batch
+        whole = min(self._block, len(order) // size - batch)  # the last batch may be shorter: a block of its own
+        indices = order[batch * size :][: whole * size] if whole else order[batch * size :]
+        block = self._gather(self._plan.data.training, indices)
+        start = time.monotonic()
+        losses = self._steps.train(block.reshape(max(1, whole), -1, *block.shape[1:]))
+        self._adapt(time.monotonic() - start, block.nbytes / len(losses))
+        if not np.isfinite(losses[-1]):
+            raise self._not_finite("loss", losses[-1], f"epoch {self.progress.epoch + 1}, batch {batch + len(losses)}")
+        self.progress = self.progress.after_batches(losses.tolist(), len(indices) // max(1, whole))
+        done = self.progress.epoch * self._plan.batches + self.progress.batch
+        self._report(StepsDone(done, self._config.epochs * self._plan.batches))
+
+    def _adapt(self, seconds: float, batch_bytes: float) -> None:
+        if seconds < _FAST:
+            self._block = max(1, min(self._block * 2, int(_BLOCK_BYTES / batch_bytes)))
+        elif seconds > _SLOW:
+            self._block = max(1, self._block // 2)
+
+    def _gather(self, dataset: Dataset, indices: NDArray[np.int64]) -> NDArray[np.float32]:
+        return self._plan.data.normalization.apply(dataset.take(indices))
+
+    def _validate(self) -> float:
+        """Mean loss over the validation part."""
+        validation, total = self._plan.data.split.validation, 0.0
+        size = self._config.batch_size
+        for start in range(0, len(validation), size):
+            indices = np.arange(start, min(start + size, len(validation)))
+            total += float(self._steps.evaluate(self._gather(validation, indices)[None])[0]) * len(indices)
+        if not math.isfinite(total):
+            raise self._not_finite("validation loss", total, f"epoch {self.progress.epoch + 1}")
+        return total / len(validation)
+
+    def _not_finite(self, name: str, value: float, where: str) -> InputError:
+        return InputError(
+            f"the {name} is {value}",
+            where=where,
+            expected="a finite number",
+            hint="lower the learning rate, or look for extreme values in the data; the saved state is from before",
+        )
+
+    def _save_now(self, stop: StopRequest) -> None:
+        self._save(self.state)
+        self._saved = time.monotonic()
+        if stop.asked and not self._is_over():
+            raise InterruptedRun("training was interrupted", where=self._position())
+
+    def _position(self) -> str:
+        return f"epoch {self.progress.epoch + 1} of {self._config.epochs}, after batch {self.progress.batch}"
+
+
+def _values(owner: Any) -> list[Array]:
+    return [np.array(variable) for variable in owner.variables]
+
+
+def _assign(owner: Any, arrays: list[Array]) -> None:
+    for variable, array in zip(owner.variables, arrays, strict=True):
+        variable.assign(array)

@@ -107,7 +107,10 @@ def conv_2d() -> Reference:
 def conv_1d() -> Reference:
     return compose(
         (32, 2),
-        [layers.Conv1D(8, 5, strides=2, padding="same", activation="relu"), layers.Conv1D(2, 5, strides=2, padding="same")],
+        [
+            layers.Conv1D(8, 5, strides=2, padding="same", activation="relu"),
+            layers.Conv1D(2, 5, strides=2, padding="same"),
+        ],
         [
             layers.Conv1DTranspose(8, 5, strides=2, padding="same", activation="relu"),
             layers.Conv1DTranspose(2, 5, strides=2, padding="same"),
@@ -161,9 +164,7 @@ def normalized_per_channel() -> Reference:
 
 
 def normalized_at_once() -> Reference:
-    return compose(
-        (12,), [layers.Dense(3)], [layers.Dense(12)], normalization=Normalization((100.0,), (25.0,))
-    )
+    return compose((12,), [layers.Dense(3)], [layers.Dense(12)], normalization=Normalization((100.0,), (25.0,)))
 
 
 def encoder_only() -> Reference:
@@ -183,9 +184,7 @@ def gru() -> Reference:
 
 
 def tokens() -> Reference:
-    return compose(
-        (6,), [layers.Embedding(16, 4), layers.Flatten(), layers.Dense(3)], [layers.Dense(6)], dtype="int32"
-    )
+    return compose((6,), [layers.Embedding(16, 4), layers.Flatten(), layers.Dense(3)], [layers.Dense(6)], dtype="int32")
 
 
 def oddball() -> Reference:

@@ -1,0 +1,5 @@
+"""Keras → TFLite."""
+
+from aetool_exporters.tflite.exporter import TfliteExporter
+
+__all__ = ["TfliteExporter"]

@@ -1,0 +1,65 @@
+"""A TFLite file ↔ the schema's objects, with the weights aligned as the schema demands."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import flatbuffers
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+
+from aetool_runtime.errors import ConversionError
+
+__all__ = ["IDENTIFIER", "builtin_name", "read", "write"]
+
+IDENTIFIER = b"TFL3"
+_ALIGNMENT = 16  # force_align of Buffer.data in schema.fbs; the generated packer leaves it out
+_START_SIZE = 4096
+
+
+def read(data: bytes) -> Any:
+    """The ``ModelT`` of a TFLite file.
+
+    Raises:
+        ConversionError: not a TFLite file.
+    """
+    if data[4:8] != IDENTIFIER:
+        raise ConversionError("the converter's result is no TFLite file", expected="the identifier TFL3 at byte 4")
+    return schema.ModelT.InitFromPackedBuf(data, 0)
+
+
+def write(model: Any) -> bytes:
+    """The bytes of a ``ModelT``; the same for equal models."""
+    model.buffers = [_AlignedBuffer.of(buffer) for buffer in model.buffers]
+    builder = flatbuffers.Builder(_START_SIZE)
+    builder.Finish(model.Pack(builder), IDENTIFIER)
+    return bytes(builder.Output())
+
+
+def builtin_name(code: int) -> str:
+    """The name of a builtin operation, such as ``FULLY_CONNECTED``."""
+    constants = vars(schema.BuiltinOperator).items()
+    names: dict[int, str] = {value: name for name, value in constants if not name.startswith("_")}
+    return names.get(code, f"operation {code}")
+
+
+class _AlignedBuffer(schema.BufferT):  # type: ignore[misc]
+    @classmethod
+    def of(cls, buffer: Any) -> _AlignedBuffer:
+        return cls(buffer.data, buffer.offset, buffer.size)
+
+    def Pack(self, builder: Any) -> Any:  # noqa: N802 (the generated packer calls it so)
+        data = None if self.data is None else _aligned_vector(builder, np.asarray(self.data, np.uint8).tobytes())
+        schema.BufferStart(builder)
+        if data is not None:
+            schema.BufferAddData(builder, data)
+        schema.BufferAddOffset(builder, self.offset)
+        schema.BufferAddSize(builder, self.size)
+        return schema.BufferEnd(builder)
+
+
+def _aligned_vector(builder: Any, data: bytes) -> Any:
+    builder.StartVector(1, len(data), _ALIGNMENT)
+    builder.head -= len(data)
+    builder.Bytes[builder.head : builder.head + len(data)] = data
+    return builder.EndVector()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import stat
@@ -14,7 +15,7 @@ from aetool_runtime.errors import DigestError, InputError, ManifestError, Trunca
 from aetool_runtime.manifest import Manifest, check_path
 from aetool_runtime.manifest_reader import parse_manifest
 from aetool_runtime.strict_json import MAX_JSON_BYTES
-from aetool_runtime.zip_layout import read_layout
+from aetool_runtime.zip_layout import looks_like_archive, read_layout
 
 __all__ = ["MANIFEST", "MANIFEST_DIGEST", "Bundle", "digest_line", "open_bundle"]
 
@@ -22,6 +23,9 @@ MANIFEST = "manifest.json"
 MANIFEST_DIGEST = "manifest.sha256"
 _CHUNK = 1 << 20
 _COPY_AGAIN = "copy or download the bundle again, or export the model again"
+
+# what opening answers for a folder, a link that came meanwhile, and a socket
+_NO_PLAIN_FILE = (errno.EISDIR, errno.ELOOP, errno.ENXIO)
 
 Opener = Callable[[str], tuple[BinaryIO, int]]
 
@@ -96,38 +100,56 @@ def open_bundle(path: str | os.PathLike[str]) -> Bundle:
     """
     root = Path(path)
     opener = _opener(root)
-    text = _read_small(opener, MANIFEST, MAX_JSON_BYTES, root)
-    line = _read_small(opener, MANIFEST_DIGEST, len(digest_line(b"")), root)
+    text = _read_small(opener, MANIFEST, MAX_JSON_BYTES)
+    if len(text) > MAX_JSON_BYTES:
+        raise ManifestError(f"{MANIFEST} is too large", where=str(root), expected=f"at most {MAX_JSON_BYTES} bytes")
+    line = _read_small(opener, MANIFEST_DIGEST, len(digest_line(b"")))
     if line != digest_line(text):
         raise DigestError(f"{MANIFEST} does not match {MANIFEST_DIGEST}", where=str(root), hint=_COPY_AGAIN)
-    bundle = Bundle(root, parse_manifest(text, f"{root}/{MANIFEST}"), hashlib.sha256(text).hexdigest(), text, opener)
+    manifest = parse_manifest(text, f"{root}/{MANIFEST}")
+    if isinstance(opener, _ZipFiles):
+        opener.refuse_unlisted({MANIFEST, MANIFEST_DIGEST, *manifest.files})
+    bundle = Bundle(root, manifest, hashlib.sha256(text).hexdigest(), text, opener)
     bundle.check()
     return bundle
 
 
 def _opener(root: Path) -> Opener:
-    if root.is_dir():
+    try:
+        mode = root.stat().st_mode
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"no such bundle ({_reason(error)})", where=str(root), hint="make one with `aetool export MODEL`"
+        ) from error
+    if stat.S_ISDIR(mode):
         return _FolderFiles(root)
-    if not root.exists():
-        raise InputError("no such bundle", where=str(root), hint="make one with `aetool export MODEL`")
-    with root.open("rb") as file:
-        if file.read(2) != b"PK":
-            raise InputError(
-                "is not a bundle",
-                where=str(root),
-                expected=f"a folder with {MANIFEST}, or one zip of it",
-                hint="make one with `aetool export MODEL`",
-            )
+    if not stat.S_ISREG(mode):
+        raise _no_bundle(root)
+    with _open_zip(root) as file:
+        if not looks_like_archive(file):
+            raise _no_bundle(root)
         entries = read_layout(file, str(root))
     return _ZipFiles(root, {name: (entry.offset, entry.size) for name, entry in entries.items()})
 
 
-def _read_small(opener: Opener, name: str, limit: int, root: Path) -> bytes:
+def _no_bundle(root: Path) -> InputError:
+    return InputError(
+        "is not a bundle",
+        where=str(root),
+        expected=f"a folder with {MANIFEST}, or one zip of it",
+        hint="make one with `aetool export MODEL`",
+    )
+
+
+def _reason(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error)
+
+
+def _read_small(opener: Opener, name: str, limit: int) -> bytes:
+    """At most ``limit`` + 1 bytes of a file: whoever gets more than ``limit`` refuses them."""
     file, size = opener(name)
     with file:
-        if size > limit:
-            raise ManifestError(f"{name} has {size} bytes", where=str(root), expected=f"at most {limit}")
-        return file.read(size)
+        return file.read(min(size, limit + 1))
 
 
 @dataclass(frozen=True)
@@ -142,10 +164,12 @@ class _FolderFiles:
                 raise UnsafeError("is a link", where=str(path), expected="a plain file")
         try:
             file = open(path, "rb", opener=_without_following)  # noqa: SIM115 (Path.open has no opener)
-        except FileNotFoundError as error:
+        except (FileNotFoundError, NotADirectoryError) as error:
             hint = "make a bundle with `aetool export MODEL`" if name == MANIFEST else _COPY_AGAIN
             raise TruncatedError("the file is missing", where=str(path), hint=hint) from error
         except OSError as error:
+            if error.errno in _NO_PLAIN_FILE:
+                raise UnsafeError("is not a plain file", where=str(path)) from error
             raise InputError(f"cannot be read ({error.strerror})", where=str(path)) from error
         status = os.fstat(file.fileno())
         if not stat.S_ISREG(status.st_mode):
@@ -158,6 +182,13 @@ def _without_following(path: str, flags: int) -> int:
     return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
 
 
+def _open_zip(root: Path) -> BinaryIO:
+    try:
+        return root.open("rb")
+    except OSError as error:
+        raise InputError(f"cannot be read ({error.strerror})", where=str(root)) from error
+
+
 @dataclass(frozen=True)
 class _ZipFiles:
     root: Path
@@ -167,12 +198,12 @@ class _ZipFiles:
         if name not in self.entries:
             raise TruncatedError(f"holds no {name}", where=str(self.root), hint=_COPY_AGAIN)
         offset, size = self.entries[name]
-        file = self.root.open("rb")
+        file = _open_zip(self.root)
         file.seek(offset)
         return file, size
 
     def refuse_unlisted(self, listed: Set[str]) -> None:
-        for name in self.entries.keys() - listed:
+        for name in sorted(self.entries.keys() - listed):
             raise UnsafeError(f"holds {name}, which the manifest does not list", where=str(self.root), hint=_COPY_AGAIN)
 
 

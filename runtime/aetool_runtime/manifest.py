@@ -16,6 +16,7 @@ __all__ = [
     "ELEMENT_BYTES",
     "FORMAT_NAME",
     "FORMAT_VERSION",
+    "MAX_PATH",
     "FileEntry",
     "Golden",
     "GoldenCase",
@@ -31,6 +32,7 @@ ELEMENT_BYTES: Mapping[str, int] = {
     "float32": 4, "float16": 2, "int8": 1, "uint8": 1, "int16": 2, "int32": 4, "int64": 8
 }  # fmt: skip
 
+MAX_PATH = 240  # characters
 _SEGMENT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
 
 
@@ -114,9 +116,9 @@ def check_path(path: str, where: str = "a path of the bundle") -> str:
     Raises:
         UnsafeError: absolute, with ``..``, a backslash, a drive, a leading dot, or anything but A–Z a–z 0–9 . _ -
     """
-    if not (0 < len(path) <= 240 and all(_SEGMENT.fullmatch(part) for part in path.split("/"))):
+    if not (0 < len(path) <= MAX_PATH and all(_SEGMENT.fullmatch(part) for part in path.split("/"))):
         raise UnsafeError(
-            f"the path {path[:240]!r} could leave the bundle",
+            f"the path {path[:MAX_PATH]!r} could leave the bundle",
             where=where,
             expected="names of A-Z a-z 0-9 . _ - joined by /, none starting with a dot",
             hint="do not use this bundle; ask whoever made it for a new one",

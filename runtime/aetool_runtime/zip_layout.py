@@ -14,13 +14,14 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from aetool_runtime.errors import InputError, TruncatedError, UnsafeError
-from aetool_runtime.manifest import check_path
+from aetool_runtime.manifest import MAX_PATH, check_path
 
-__all__ = ["Entry", "read_layout", "zip_chunks"]
+__all__ = ["Entry", "looks_like_archive", "read_layout", "zip_chunks"]
 
 _LOCAL = struct.Struct("<4s5H3I2H")
 _CENTRAL = struct.Struct("<4s6H3I5H2I")
 _END = struct.Struct("<4s4H2IH")
+_LOCAL_MARK, _END_MARK = b"PK\3\4", b"PK\5\6"
 _VERSION = 20
 _DATE = 0x21  # 1980-01-01, the earliest
 _LIMIT = 2**32 - 1
@@ -44,12 +45,20 @@ def zip_chunks(files: Mapping[str, bytes]) -> Iterator[bytes]:
         InputError: it would be 4 GiB or more; the folder form has no limit.
     """
     entries = _placed(Entry(name, len(data), zlib.crc32(data)) for name, data in files.items())
-    if entries and entries[-1].offset + entries[-1].size + sum(map(_central_size, entries)) > _LIMIT:
-        raise InputError("a zipped bundle holds less than 4 GiB", hint="keep the bundle as a folder")
+    if _end(entries) + sum(map(_central_size, entries)) > _LIMIT or len(entries) > _MAX_ENTRIES:
+        raise InputError(
+            f"a zipped bundle holds less than 4 GiB in at most {_MAX_ENTRIES} files", hint="keep the bundle as a folder"
+        )
     for entry in entries:
         yield _local(entry)
         yield files[entry.name]
     yield _directory(entries)
+
+
+def looks_like_archive(file: BinaryIO) -> bool:
+    """Whether a file is meant to be a zip: it begins as one, as far as it goes, or it ends as one."""
+    size = file.seek(0, 2)
+    return _LOCAL_MARK.startswith(_read(file, 0, 4)) or _read(file, size - _END.size, 4) == _END_MARK
 
 
 def read_layout(file: BinaryIO, where: str) -> dict[str, Entry]:
@@ -61,15 +70,17 @@ def read_layout(file: BinaryIO, where: str) -> dict[str, Entry]:
     """
     size = file.seek(0, 2)
     end = _read(file, size - _END.size, _END.size) if size >= _END.size else b""
-    if not end.startswith(b"PK\5\6"):
+    if not end.startswith(_END_MARK):
         raise TruncatedError(
             "does not end as a zipped bundle does", where=where, hint="copy or download the file again"
         )
     count, length, start = _END.unpack(end)[4:7]
-    if count > _MAX_ENTRIES or start + length + _END.size != size:
+    fits = start + length + _END.size == size and length <= count * (_CENTRAL.size + MAX_PATH) and count <= _MAX_ENTRIES
+    if not fits:
         raise _strange(where)
     entries = _placed(_parse_central(_read(file, start, length), count, where))
-    if _directory(entries) != _read(file, start, length + _END.size):
+    # Sizes that do not add up are refused first: written out, they might not even fit into 32 bits.
+    if _end(entries) != start or _directory(entries) != _read(file, start, length + _END.size):
         raise _strange(where)
     for entry in entries:
         header = _local(entry)
@@ -98,10 +109,15 @@ def _placed(entries: Iterable[Entry]) -> list[Entry]:
     return placed
 
 
+def _end(entries: list[Entry]) -> int:
+    """Where the contents of placed entries end and the central directory begins."""
+    return entries[-1].offset + entries[-1].size if entries else 0
+
+
 def _local(entry: Entry) -> bytes:
     name = entry.name.encode("ascii")
     fields = (_VERSION, 0, 0, 0, _DATE, entry.crc32, entry.size, entry.size, len(name), 0)
-    return _LOCAL.pack(b"PK\3\4", *fields) + name
+    return _LOCAL.pack(_LOCAL_MARK, *fields) + name
 
 
 def _central_size(entry: Entry) -> int:
@@ -112,27 +128,11 @@ def _directory(entries: list[Entry]) -> bytes:
     records = []
     for entry in entries:
         name = entry.name.encode("ascii")
-        fields = (
-            _VERSION,
-            _VERSION,
-            0,
-            0,
-            0,
-            _DATE,
-            entry.crc32,
-            entry.size,
-            entry.size,
-            len(name),
-            0,
-            0,
-            0,
-            0,
-            0,
-        )
+        sizes = (entry.crc32, entry.size, entry.size, len(name))
+        fields = (_VERSION, _VERSION, 0, 0, 0, _DATE, *sizes, 0, 0, 0, 0, 0)
         records.append(_CENTRAL.pack(b"PK\1\2", *fields, entry.offset - _LOCAL.size - len(name)) + name)
-    start = entries[-1].offset + entries[-1].size if entries else 0
     body = b"".join(records)
-    return body + _END.pack(b"PK\5\6", 0, 0, len(entries), len(entries), len(body), start, 0)
+    return body + _END.pack(_END_MARK, 0, 0, len(entries), len(entries), len(body), _end(entries), 0)
 
 
 def _parse_central(directory: bytes, count: int, where: str) -> list[Entry]:

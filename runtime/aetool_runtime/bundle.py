@@ -12,15 +12,13 @@ from pathlib import Path
 from typing import BinaryIO
 
 from aetool_runtime.errors import DigestError, InputError, ManifestError, TruncatedError, UnsafeError
-from aetool_runtime.manifest import Manifest, check_path
+from aetool_runtime.manifest import MANIFEST, MANIFEST_DIGEST, Manifest, check_path
 from aetool_runtime.manifest_reader import parse_manifest
 from aetool_runtime.strict_json import MAX_JSON_BYTES
 from aetool_runtime.zip_layout import looks_like_archive, read_layout
 
 __all__ = ["MANIFEST", "MANIFEST_DIGEST", "Bundle", "digest_line", "open_bundle"]
 
-MANIFEST = "manifest.json"
-MANIFEST_DIGEST = "manifest.sha256"
 _CHUNK = 1 << 20
 _COPY_AGAIN = "copy or download the bundle again, or export the model again"
 

@@ -16,6 +16,8 @@ __all__ = [
     "ELEMENT_BYTES",
     "FORMAT_NAME",
     "FORMAT_VERSION",
+    "MANIFEST",
+    "MANIFEST_DIGEST",
     "MAX_PATH",
     "FileEntry",
     "Golden",
@@ -26,6 +28,8 @@ __all__ = [
     "format_manifest",
 ]
 
+MANIFEST = "manifest.json"
+MANIFEST_DIGEST = "manifest.sha256"
 FORMAT_NAME = "aetool.bundle"
 FORMAT_VERSION = 1
 ELEMENT_BYTES: Mapping[str, int] = {
@@ -33,7 +37,8 @@ ELEMENT_BYTES: Mapping[str, int] = {
 }  # fmt: skip
 
 MAX_PATH = 240  # characters
-_SEGMENT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
+# Windows reads a name without its last dots, and takes these names, whatever follows a dot, for devices.
+_SEGMENT = re.compile(r"(?!(?i:con|prn|aux|nul|com\d|lpt\d)(?:\.|$))[A-Za-z0-9_](?:[A-Za-z0-9._-]*[A-Za-z0-9_-])?")
 
 
 @dataclass(frozen=True)
@@ -114,13 +119,14 @@ def check_path(path: str, where: str = "a path of the bundle") -> str:
     """Return ``path`` if it stays inside a bundle on every system, else raise.
 
     Raises:
-        UnsafeError: absolute, with ``..``, a backslash, a drive, a leading dot, or anything but A–Z a–z 0–9 . _ -
+        UnsafeError: absolute, with ``..``, a backslash, a drive, a leading or a last dot, a device of Windows, or
+            anything but A–Z a–z 0–9 . _ -
     """
     if not (0 < len(path) <= MAX_PATH and all(_SEGMENT.fullmatch(part) for part in path.split("/"))):
         raise UnsafeError(
             f"the path {path[:MAX_PATH]!r} could leave the bundle",
             where=where,
-            expected="names of A-Z a-z 0-9 . _ - joined by /, none starting with a dot",
+            expected="names of A-Z a-z 0-9 . _ - joined by /, no dot at their ends",
             hint="do not use this bundle; ask whoever made it for a new one",
         )
     return path

@@ -10,6 +10,8 @@ from aetool_runtime.manifest import (
     ELEMENT_BYTES,
     FORMAT_NAME,
     FORMAT_VERSION,
+    MANIFEST,
+    MANIFEST_DIGEST,
     FileEntry,
     Golden,
     GoldenCase,
@@ -19,12 +21,15 @@ from aetool_runtime.manifest import (
 )
 from aetool_runtime.specs import (
     FORMATS,
+    MAX_RANK,
     PRECISIONS,
+    ROLE_TENSORS,
     ROLES,
     Artifact,
     Normalization,
     OutputScale,
     Quantization,
+    Role,
     TensorSpec,
     Tolerance,
 )
@@ -47,22 +52,22 @@ def parse_manifest(text: bytes, where: str = "manifest.json") -> Manifest:
     """
     root = load(text, where)
     _check_version(root)
-    files = {check_path(path, where): _file(node) for path, node in root["files"].members()}
+    files = _files(root["files"], where)
     artifacts = tuple(_artifact(node, files) for node in root["artifacts"].items())
     if not artifacts:
         root["artifacts"].refuse("is empty", "at least one artifact")
     keys = [(a.role, a.format, a.precision) for a in artifacts]
     if len(set(keys)) != len(keys):
         root["artifacts"].refuse("lists a role, format and precision twice", "each once")
-    input_range = root["input_range"]
+    minimum, maximum = _input_range(root["input_range"])
     return Manifest(
         name=root["name"].text(),
         artifacts=artifacts,
         files=files,
         golden=_golden(root["golden"], files),
         normalization=_normalization(root["normalization"]),
-        input_minimum=input_range["minimum"].numbers(),
-        input_maximum=input_range["maximum"].numbers(),
+        input_minimum=minimum,
+        input_maximum=maximum,
         parameters={key: node.natural() for key, node in root["parameters"].members()},
         created_with={key: node.text() for key, node in root["created_with"].members()},
         requires=tuple(node.text() for node in root["requires"].items()),
@@ -70,18 +75,35 @@ def parse_manifest(text: bytes, where: str = "manifest.json") -> Manifest:
 
 
 def _check_version(root: Node) -> None:
-    if root["format"].text() != FORMAT_NAME:
-        root["format"].refuse(f"is {root['format'].text()[:60]!r}", repr(FORMAT_NAME))
-    version = root["version"].natural()
-    unknown = [node.text() for node in root["requires"].items() if node.text() not in KNOWN_FEATURES]
-    if version != FORMAT_VERSION or unknown:
-        met = f"requires {', '.join(unknown)}" if unknown else f"has version {version}"
-        raise VersionError(
-            f"the bundle {met}",
-            where=root.where,
-            expected=f"version {FORMAT_VERSION} without unknown features",
-            hint="update aetool, or export the model again with this version",
+    root["format"].one_of([FORMAT_NAME])
+    version = root["version"].integer()
+    if version != FORMAT_VERSION:
+        raise _too_new(root, f"has version {str(version)[:60]}")
+    unknown = [text for text in (node.text() for node in root["requires"].items()) if text not in KNOWN_FEATURES]
+    if unknown:
+        raise _too_new(root, f"requires {', '.join(unknown)[:60]!r}")
+
+
+def _too_new(root: Node, met: str) -> VersionError:
+    return VersionError(
+        f"the bundle {met}",
+        where=root.where,
+        expected=f"version {FORMAT_VERSION} without unknown features",
+        hint="update aetool, or export the model again with this version",
+    )
+
+
+def _files(node: Node, where: str) -> dict[str, FileEntry]:
+    files = {check_path(path, where): _file(item) for path, item in node.members()}
+    folded = {path.lower() for path in files}
+    folders = {path.rsplit("/", n)[0] for path in folded for n in range(1, path.count("/") + 1)}
+    if len(folded) != len(files) or folded & folders:
+        node.refuse(
+            "lists two paths that are one on some systems", "paths that differ in more than upper and lower case"
         )
+    if folded & {MANIFEST, MANIFEST_DIGEST}:
+        node.refuse(f"lists {MANIFEST} or {MANIFEST_DIGEST}", "every other file")
+    return files
 
 
 def _file(node: Node) -> FileEntry:
@@ -100,47 +122,65 @@ def _listed(node: Node, files: Mapping[str, FileEntry]) -> str:
 
 def _artifact(node: Node, files: Mapping[str, FileEntry]) -> Artifact:
     opset, signature = node.get("opset"), node.get("signature")
-    tolerance = node["tolerance"]
+    role: Role = node["role"].one_of(ROLES)  # type: ignore[assignment]
+    given, returned = ROLE_TENSORS[role]
     return Artifact(
-        role=node["role"].one_of(ROLES),  # type: ignore[arg-type]
+        role=role,
         format=node["format"].one_of(FORMATS),
         precision=node["precision"].one_of(PRECISIONS),
         path=_listed(node["path"], files),
-        inputs=_tensors(node["inputs"]),
-        outputs=_tensors(node["outputs"]),
-        tolerance=Tolerance(tolerance["atol"].number(), tolerance["rtol"].number()),
+        inputs=_tensors(node["inputs"], given, 1),
+        outputs=_tensors(node["outputs"], returned, None),
+        tolerance=_tolerance(node["tolerance"]),
         opset=None if opset is None else opset.natural(),
         signature=None if signature is None else signature.text(),
     )
 
 
-def _tensors(node: Node) -> tuple[TensorSpec, ...]:
+def _tolerance(node: Node) -> Tolerance:
+    tolerance = Tolerance(node["atol"].number(), node["rtol"].number())
+    if tolerance.atol <= 0 or tolerance.rtol < 0:
+        node.refuse(f"is {tolerance.atol:g}, {tolerance.rtol:g}", "atol > 0 and rtol 0 or more")
+    return tolerance
+
+
+def _tensors(node: Node, first: str, limit: int | None) -> tuple[TensorSpec, ...]:
     tensors = tuple(_tensor(item) for item in node.items())
-    if not tensors:
-        node.refuse("is empty", "at least one tensor")
+    names = [tensor.name for tensor in tensors]
+    if names[:1] != [first] or len(set(names)) != len(names) or (limit and len(names) > limit):
+        node.refuse(f"are {names}", f"{first!r} first, and no name twice" if limit is None else f"{first!r} alone")
     return tensors
 
 
 def _tensor(node: Node) -> TensorSpec:
-    sizes = [None if size.value is None else size.natural() for size in node["shape"].items()]
-    if not sizes:
-        node["shape"].refuse("is empty", "a batch dimension first")
+    shape = _shape(node["shape"], free=True)
     quantization = node.get("quantization")
     return TensorSpec(
         node["name"].text(),
         node["dtype"].one_of(ELEMENT_BYTES),
-        tuple(sizes),
-        None if quantization is None else _quantization(quantization),
+        shape,
+        None if quantization is None else _quantization(quantization, shape),
     )
 
 
-def _quantization(node: Node) -> Quantization:
-    axis = node.get("axis")
+def _shape(node: Node, *, free: bool) -> tuple[int | None, ...]:
+    sizes = tuple(None if free and size.value is None else size.natural(1) for size in node.items())
+    if not 1 <= len(sizes) <= MAX_RANK:
+        node.refuse(f"has {len(sizes)} dimensions", f"1 to {MAX_RANK}, the batch first")
+    return sizes
+
+
+def _quantization(node: Node, shape: tuple[int | None, ...]) -> Quantization:
+    at = node.get("axis")
+    axis = None if at is None else at.natural()
     scale = node["scale"].numbers()
     zero_point = tuple(item.integer() for item in node["zero_point"].items())
     if len(scale) != len(zero_point) or not scale or min(scale) <= 0:
         node.refuse("does not fit together", "as many scales > 0 as zero points")
-    return Quantization(scale, zero_point, None if axis is None else axis.natural())
+    along = (1,) if axis is None else shape[axis : axis + 1]
+    if along not in ((None,), (len(scale),)):
+        node.refuse(f"has {len(scale)} scales", "one, or one for each index of axis")
+    return Quantization(scale, zero_point, axis)
 
 
 def _normalization(node: Node) -> Normalization:
@@ -148,6 +188,13 @@ def _normalization(node: Node) -> Normalization:
     if len(offset) != len(scale) or not scale or 0.0 in scale:
         node.refuse("does not fit together", "as many scales, none of them 0, as offsets")
     return Normalization(offset, scale)
+
+
+def _input_range(node: Node) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    minimum, maximum = node["minimum"].numbers(), node["maximum"].numbers()
+    if len(minimum) != len(maximum):
+        node.refuse("does not fit together", "as many maxima as minima")
+    return minimum, maximum
 
 
 def _golden(node: Node, files: Mapping[str, FileEntry]) -> Golden:
@@ -182,8 +229,8 @@ def _golden_case(node: Node, size: int, scales: Mapping[str, OutputScale]) -> Go
 
 
 def _golden_tensor(node: Node, size: int) -> GoldenTensor:
-    shape = tuple(item.natural() for item in node["shape"].items())
+    shape = tuple(size or 0 for size in _shape(node["shape"], free=False))
     tensor = GoldenTensor(node["dtype"].one_of(ELEMENT_BYTES), shape, node["offset"].natural())
-    if not shape or tensor.offset + tensor.bytes > size:
+    if tensor.offset + tensor.bytes > size:
         node.refuse(f"reaches past the golden file's {size} bytes", "a range inside it")
     return tensor

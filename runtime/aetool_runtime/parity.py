@@ -36,7 +36,8 @@ class ParityReport:
         worst_error: |met − expected| where it is largest in units of the output's scale; in the output's own units.
         worst_index: where that is: (sample, …).
         relative_error: the same in units of the output's scale.
-        psnr: peak signal-to-noise ratio, dB; the peak is the range of the expected values; inf when equal.
+        peak: the range (largest − smallest) of the expected values, in the output's units.
+        psnr: peak signal-to-noise ratio, dB; inf when equal.
         tolerance: what was allowed.
         smallest: the smallest tolerance, of the same proportions, that would pass.
     """
@@ -47,6 +48,7 @@ class ParityReport:
     worst_error: float
     worst_index: tuple[int, ...]
     relative_error: float
+    peak: float
     psnr: float
     tolerance: Tolerance
     smallest: Tolerance
@@ -106,6 +108,7 @@ def compare(
         worst_error=float(error[index]),
         worst_index=tuple(map(int, index)),
         relative_error=float(relative[index]),
+        peak=float(np.ptp(wanted)),
         psnr=_psnr(wanted, error),
         tolerance=tolerance,
         smallest=Tolerance(tolerance.atol * largest, tolerance.rtol * largest),
@@ -137,6 +140,6 @@ def _psnr(wanted: Array, error: Array) -> float:
 
 def _hopeless(expected: Array, tolerance: Tolerance, case: str, tensor: str) -> ParityReport:
     inf = math.inf
-    return ParityReport(
-        case, tensor, len(expected), inf, (0,) * expected.ndim, inf, -inf, tolerance, Tolerance(inf, inf)
-    )
+    peak = float(np.ptp(expected))
+    nowhere = (0,) * expected.ndim
+    return ParityReport(case, tensor, len(expected), inf, nowhere, inf, peak, -inf, tolerance, Tolerance(inf, inf))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
@@ -11,8 +11,10 @@ from numpy.typing import NDArray
 
 __all__ = [
     "FORMATS",
+    "MAX_RANK",
     "PRECISIONS",
     "ROLES",
+    "ROLE_TENSORS",
     "Array",
     "Artifact",
     "Normalization",
@@ -26,7 +28,14 @@ __all__ = [
 Array: TypeAlias = NDArray[Any]
 Role = Literal["encoder", "decoder", "autoencoder"]
 
+# role → the name of its one input, and of its first output
+ROLE_TENSORS: Mapping[Role, tuple[str, str]] = {
+    "encoder": ("input", "latent"),
+    "decoder": ("latent", "reconstruction"),
+    "autoencoder": ("input", "reconstruction"),
+}
 ROLES: tuple[Role, ...] = ("encoder", "decoder", "autoencoder")
+MAX_RANK = 8
 FORMATS: tuple[str, ...] = ("onnx", "tflite")
 PRECISIONS: tuple[str, ...] = ("float32", "float16", "dynamic_range", "int8", "int16x8")
 

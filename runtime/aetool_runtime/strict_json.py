@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Iterable
 from typing import Any, NoReturn
 
@@ -11,6 +12,7 @@ from aetool_runtime.errors import ManifestError
 
 __all__ = ["MAX_JSON_BYTES", "Node", "load"]
 
+_SURROGATE = re.compile("[\ud800-\udfff]")
 MAX_JSON_BYTES = 16 * 1024 * 1024
 
 
@@ -40,6 +42,13 @@ def _no_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
 
 
+def _shown(value: Any) -> str:
+    """A value in an error message: containers by their kind, for they may be large and deep."""
+    if isinstance(value, dict | list):
+        return "an object" if isinstance(value, dict) else "an array"
+    return json.dumps(value)[:60]
+
+
 class Node:
     """A JSON value with its path. Each reading method refuses, by name, a value of another kind."""
 
@@ -58,7 +67,7 @@ class Node:
 
     def _typed(self, kind: type | tuple[type, ...], expected: str) -> Any:
         if not isinstance(self.value, kind) or isinstance(self.value, bool):
-            self.refuse(f"is {json.dumps(self.value)[:60]}", expected)
+            self.refuse(f"is {_shown(self.value)}", expected)
         return self.value
 
     def __getitem__(self, key: str) -> Node:
@@ -72,14 +81,18 @@ class Node:
         return None if self._typed(dict, "an object").get(key) is None else self[key]
 
     def members(self) -> Iterable[tuple[str, Node]]:
-        return [(key, self[key]) for key in self._typed(dict, "an object")]
+        keys = self._typed(dict, "an object")
+        return [(Node(key, self.where, f"{self.path} (a name in it)").text(), self[key]) for key in keys]
 
     def items(self) -> list[Node]:
         values = self._typed(list, "an array")
         return [Node(value, self.where, f"{self.path}[{i}]") for i, value in enumerate(values)]
 
     def text(self) -> str:
-        return str(self._typed(str, "a string"))
+        text = str(self._typed(str, "a string"))
+        if _SURROGATE.search(text):
+            self.refuse(f"is {_shown(text)}", "Unicode text, without half of a surrogate pair")
+        return text
 
     def one_of(self, known: Iterable[str]) -> str:
         text = self.text()
@@ -102,8 +115,8 @@ class Node:
     def integer(self) -> int:
         return int(self._typed(int, "an integer"))
 
-    def natural(self) -> int:
+    def natural(self, least: int = 0) -> int:
         value = self.integer()
-        if not 0 <= value < 2**53:
-            self.refuse(f"is {value}", "0 or more, below 2^53")
+        if not least <= value < 2**53:
+            self.refuse(f"is {_shown(value)}", f"{least} or more, below 2^53")
         return value

@@ -149,6 +149,7 @@ def _runner(graph: Graph, artifact: Artifact) -> Callable[[Array], Array]:
         if not (
             type(array) is np.ndarray
             and array.dtype == dtype
+            and array.ndim == rank
             and array.shape[1:] == sample
             and array.flags.c_contiguous
             and len(array)
@@ -179,7 +180,19 @@ def _fit(array: Array, dtype: np.dtype[np.generic], rank: int, spec: TensorSpec)
             expected=format_shape((None, *spec.sample_shape)),
             hint="add the batch dimension: array[None]" if alone else "see `aetool inspect BUNDLE`",
         )
+    if given.dtype != dtype and dtype.kind in "iu" and given.size:
+        _check_range(given, spec)
     return np.ascontiguousarray(given, dtype)
+
+
+def _check_range(given: Array, spec: TensorSpec) -> None:
+    """Refuse integers that the graph's type cannot hold: they would wrap around without a word."""
+    limits = np.iinfo(spec.dtype)
+    least, most = int(given.min()), int(given.max())
+    if least < limits.min or most > limits.max:
+        raise InputError(
+            f"{spec.name} holds values from {least} to {most}", expected=f"{limits.min} to {limits.max} ({spec.dtype})"
+        )
 
 
 def _nothing(artifact: Artifact) -> Array:

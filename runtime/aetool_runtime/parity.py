@@ -96,9 +96,11 @@ def compare(
     if met.shape != expected.shape:
         return _hopeless(expected, tolerance, case, tensor)
     wanted, center, unit = expected.astype(np.float64), np.array(scale.center), np.array(scale.scale)
-    error: Array = np.abs(met.astype(np.float64) - wanted)
-    error[np.isnan(error)] = np.inf
-    largest = float(_share_of_tolerance(error, wanted, center, unit, tolerance).max())
+    with np.errstate(all="ignore"):
+        error: Array = np.abs(met.astype(np.float64) - wanted)
+        error[np.isnan(error)] = np.inf
+        share = _share_of_tolerance(error, wanted, center, unit, tolerance)
+    largest = float(np.where(np.isnan(share), np.inf, share).max())
     relative = error / unit
     index = np.unravel_index(int(np.argmax(relative)), relative.shape)
     return ParityReport(
@@ -131,7 +133,8 @@ def _share_of_tolerance(error: Array, wanted: Array, center: Array, unit: Array,
 
 
 def _psnr(wanted: Array, error: Array) -> float:
-    mse = float(np.mean(error**2))
+    with np.errstate(over="ignore"):
+        mse = float(np.mean(error**2))
     if mse == 0.0:
         return math.inf
     peak = float(np.ptp(wanted)) or 1.0

@@ -114,7 +114,7 @@ def load_plugin(group: str, name: str) -> Any:
     """Import what is registered under a name.
 
     Raises:
-        BackendError: an unknown name, or one that two packages claim.
+        BackendError: an unknown name, one that two packages claim, or one whose package cannot be imported.
     """
     entries: Sequence[EntryPoint] = _plugins(group).get(name, ())
     if not entries:
@@ -127,4 +127,10 @@ def load_plugin(group: str, name: str) -> Any:
     if len(entries) > 1:
         claims = " and ".join(entry.value for entry in entries)
         raise BackendError(f"{name!r} is claimed twice under {group}: {claims}", hint="uninstall one of the packages")
-    return entries[0].load()
+    try:
+        return entries[0].load()
+    except Exception as error:
+        raise BackendError(
+            f"{name!r} cannot be loaded from {entries[0].value} ({type(error).__name__}: {error})",
+            hint="update or uninstall the package that brings it",
+        ) from error

@@ -33,7 +33,7 @@ class LiteRtBackend:
         try:
             interpreter = self._interpreter(model_content=data, num_threads=threads or os.cpu_count())
             runner = interpreter.get_signature_runner(artifact.signature)
-        except (ValueError, RuntimeError) as error:
+        except Exception as error:
             raise BackendError(
                 f"LiteRT cannot load the graph ({error})",
                 where=where,
@@ -75,21 +75,18 @@ class LiteRtGraph:
     def _call(self, array: Array) -> tuple[Array, ...]:
         try:
             with self._lock:
+                if self._interpreter is None:
+                    raise ValueError("the graph is closed")
                 # A fused LSTM would otherwise start from the state that the last sample left.
                 self._interpreter.reset_all_variables()
                 results = self._runner(**{self._input: array})
-        except (ValueError, RuntimeError) as error:
+            return tuple(results[name] for name in self._outputs)
+        except Exception as error:
             raise BackendError(f"LiteRT failed ({error})", where=self._where) from error
-        return tuple(results[name] for name in self._outputs)
 
     def close(self) -> None:
         with self._lock:
-            self._runner = _closed
-            self._interpreter = None
-
-
-def _closed(**_: object) -> None:
-    raise ValueError("the graph is closed")
+            self._runner = self._interpreter = None
 
 
 def _import_engine() -> Any:

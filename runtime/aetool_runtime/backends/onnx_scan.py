@@ -13,6 +13,8 @@ from aetool_runtime.errors import BackendError, UnsafeError
 __all__ = ["refuse_external_data"]
 
 _MAX_DEPTH = 32
+_MAX_KEY = 2**32 - 1  # protobuf cuts longer keys down to this, so that they would name another field than we read
+_INT32 = 2**32 - 1
 _EXTERNAL = 1
 
 # message → field → the message that the field holds
@@ -54,17 +56,24 @@ def _walk(message: memoryview, kind: str, depth: int) -> bool:
     children = _TREE.get(kind, {})
     for number, value in _fields(message):
         if kind == "tensor":
-            if number == _EXTERNAL_DATA or (number == _DATA_LOCATION and value == _EXTERNAL):
+            if number == _EXTERNAL_DATA or (number == _DATA_LOCATION and _enum(value) == _EXTERNAL):
                 return True
         elif number in children and isinstance(value, memoryview) and _walk(value, children[number], depth + 1):
             return True
     return False
 
 
+def _enum(value: int | memoryview) -> int | None:
+    """As protobuf reads an enum: the lowest 32 bits."""
+    return value & _INT32 if isinstance(value, int) else None
+
+
 def _fields(message: memoryview) -> Iterator[tuple[int, int | memoryview]]:
     at = 0
     while at < len(message):
         key, at = _varint(message, at)
+        if key > _MAX_KEY:
+            raise ValueError("a key is too large")
         number, wire = key >> 3, key & 7
         if wire == 0:
             value, at = _varint(message, at)

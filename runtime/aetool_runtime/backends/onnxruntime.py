@@ -36,6 +36,8 @@ class OnnxRuntimeBackend:
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         options.log_severity_level = _FATAL_ONLY
+        # Else ONNX Runtime also takes its own format, which was not looked through for external tensors.
+        options.add_session_config_entry("session.load_model_format", "ONNX")
         if device != "cpu":
             # Without this ONNX Runtime quietly runs on the CPU what the device does not take.
             options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")

@@ -10,7 +10,7 @@ from ai_edge_litert import schema_py_generated as schema
 
 from aetool_runtime.errors import ConversionError
 
-__all__ = ["IDENTIFIER", "builtin_name", "read", "write"]
+__all__ = ["IDENTIFIER", "builtin_name", "read", "tensor_dtype", "write"]
 
 IDENTIFIER = b"TFL3"
 _ALIGNMENT = 16  # force_align of Buffer.data in schema.fbs; the generated packer leaves it out
@@ -38,9 +38,17 @@ def write(model: Any) -> bytes:
 
 def builtin_name(code: int) -> str:
     """The name of a builtin operation, such as ``FULLY_CONNECTED``."""
-    constants = vars(schema.BuiltinOperator).items()
-    names: dict[int, str] = {value: name for name, value in constants if not name.startswith("_")}
-    return names.get(code, f"operation {code}")
+    return _constant(schema.BuiltinOperator, code)
+
+
+def tensor_dtype(code: int) -> str:
+    """NumPy's name of a tensor type, such as ``float32``."""
+    return _constant(schema.TensorType, code).lower()
+
+
+def _constant(enumeration: Any, code: int) -> str:
+    names: dict[int, str] = {value: name for name, value in vars(enumeration).items() if not name.startswith("_")}
+    return names.get(code, f"{enumeration.__name__} {code}")
 
 
 class _AlignedBuffer(schema.BufferT):  # type: ignore[misc]

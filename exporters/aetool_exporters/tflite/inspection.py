@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from aetool_exporters.tflite.flatbuffer import builtin_name
+from aetool_exporters.tflite.flatbuffer import builtin_name, tensor_dtype
 from aetool_exporters.tflite.signatures import Signature
 from aetool_runtime.errors import ConversionError, UnsupportedOperatorError
+from aetool_runtime.specs import TensorSpec
 
 __all__ = ["check_operators", "check_signatures", "operators"]
 
@@ -44,7 +45,7 @@ def check_operators(model: Any) -> None:
 
 
 def check_signatures(model: Any, wanted: tuple[Signature, ...]) -> None:
-    """Raise unless the file has exactly these signatures, with exactly these inputs, outputs and shapes."""
+    """Raise unless the file has exactly these signatures, with exactly these inputs, outputs, dtypes and shapes."""
     met = {_text(entry.signatureKey): entry for entry in model.signatureDefs or ()}
     if sorted(met) != sorted(signature.key for signature in wanted):
         raise ConversionError(f"the converted file has the signatures {sorted(met)}")
@@ -52,9 +53,14 @@ def check_signatures(model: Any, wanted: tuple[Signature, ...]) -> None:
         entry = met[signature.key]
         tensors = model.subgraphs[entry.subgraphIndex].tensors
         for maps, spec in ((entry.inputs, signature.given), (entry.outputs, signature.returned)):
-            shapes = {_text(item.name): tuple(map(int, tensors[item.tensorIndex].shape)) for item in maps}
-            if shapes != {spec.name: spec.shape}:
-                raise ConversionError(f"signature {signature.key!r} has the tensors {shapes}", expected=str(spec))
+            found = [_spec(_text(item.name), tensors[item.tensorIndex]) for item in maps]
+            if found != [spec]:
+                texts = ", ".join(map(str, found))
+                raise ConversionError(f"signature {signature.key!r} has the tensors {texts}", expected=str(spec))
+
+
+def _spec(name: str, tensor: Any) -> TensorSpec:
+    return TensorSpec(name, tensor_dtype(tensor.type), tuple(map(int, tensor.shape)))
 
 
 def _text(value: bytes | str | None) -> str:

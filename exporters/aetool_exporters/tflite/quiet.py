@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 
 __all__ = ["quiet"]
 
@@ -19,7 +20,7 @@ def quiet() -> Iterator[None]:
 
     No error is lost: what the converter has to say about a failure is in its exception.
     """
-    with _levels(("absl", "tensorflow")), open(os.devnull, "wb") as nowhere:
+    with _levels(("absl", "tensorflow")), Path(os.devnull).open("wb") as nowhere:
         sys.stderr.flush()
         saved = os.dup(_STDERR)
         os.dup2(nowhere.fileno(), _STDERR)

@@ -13,7 +13,6 @@ from aetool_exporters.bundle_writer import bundle_files, make_golden, write_fold
 from aetool_exporters.cases import Samples, Suite, golden_subset, make_suite, synthetic_samples
 from aetool_exporters.guide import GUIDE_PATH, format_guide
 from aetool_exporters.reference import Reference
-from aetool_runtime.report import REPORT_PATH, format_report
 from aetool_exporters.request import Exported, Exporter, ExportRequest
 from aetool_runtime.atomic import check_target
 from aetool_runtime.backends import load_plugin, plugin_names
@@ -21,6 +20,7 @@ from aetool_runtime.bundle import Bundle, open_bundle
 from aetool_runtime.errors import DependencyError, InputError, ParityError, UsageError
 from aetool_runtime.manifest import Manifest
 from aetool_runtime.pack import write_zip
+from aetool_runtime.report import REPORT_PATH, format_report
 from aetool_runtime.selftest import Check, check_artifacts
 from aetool_runtime.specs import Normalization
 

@@ -1,0 +1,209 @@
+"""``aetool train [CONFIG] DATA``."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from aetool.cli.output import emit_json, log, next_step, progress, table
+from aetool_runtime.errors import UsageError
+
+if TYPE_CHECKING:
+    from aetool.config import Config
+    from aetool.training import Checkpoint, EpochDone, Event
+
+__all__ = ["command"]
+
+
+@click.command("train")
+@click.argument("inputs", nargs=-1, metavar="[CONFIG] DATA")
+@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="The checkpoint's folder.")
+@click.option("--preset", metavar="NAME", help="A configuration that comes with aetool: conv1d, conv2d, dense.")
+@click.option("--epochs", type=int, help="Instead of the configuration's.")
+@click.option("--batch-size", type=int, help="Instead of the configuration's.")
+@click.option("--latent", type=int, help="Values per sample in the latent, instead of the configuration's.")
+@click.option("--learning-rate", type=float, help="Instead of the configuration's.")
+@click.option("--seed", type=int, help="Of weights and order, instead of the configuration's; the split keeps its own.")
+@click.option("--resume", is_flag=True, help="Go on with the unfinished run in the output; needs no configuration.")
+@click.option("--overwrite", is_flag=True, help="Replace the checkpoint or run that stands there.")
+@click.option("--dry-run", is_flag=True, help="Read the data, build the model, show both; train and write nothing.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")
+def command(
+    inputs: tuple[str, ...],
+    output: Path,
+    preset: str | None,
+    epochs: int | None,
+    batch_size: int | None,
+    latent: int | None,
+    learning_rate: float | None,
+    seed: int | None,
+    resume: bool,
+    overwrite: bool,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
+    """Train an autoencoder on DATA (.npy, .npz, .csv, .tsv, .parquet, a folder of images, builtin:ecg, builtin:digits).
+
+    CONFIG is a TOML file; --preset names one that comes with aetool. Ctrl-C stops where nothing is lost, and --resume
+    goes on from there, or from what a killed run left.
+
+    \b
+    aetool train --preset dense builtin:digits -o model
+    aetool train config.toml windows.npy -o model
+    aetool train --resume windows.npy -o model
+    """
+    if resume and overwrite:
+        raise UsageError("--resume and --overwrite exclude each other")
+    path, data = _config_and_data(inputs)
+    training = {"epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate, "seed": seed}
+    config = _override(_config(path, preset, output if resume else None), training, latent)
+    if dry_run:
+        _tell_plan(config, data, as_json)
+    else:
+        _train(config, data, output, resume, overwrite, as_json)
+
+
+def _config_and_data(inputs: tuple[str, ...]) -> tuple[Path | None, str]:
+    if not 1 <= len(inputs) <= 2:
+        raise UsageError(
+            f"{len(inputs)} arguments were given",
+            expected="[CONFIG] DATA",
+            hint="aetool train --preset dense builtin:digits -o model",
+        )
+    return (Path(inputs[0]) if len(inputs) == 2 else None), inputs[-1]
+
+
+def _config(path: Path | None, preset: str | None, resumed: Path | None) -> Config:
+    from aetool.config import load_config, load_preset, preset_names
+    from aetool.training import saved_config
+
+    if path is not None and preset is not None:
+        raise UsageError("a CONFIG and a --preset were given", expected="one of them")
+    if path is not None:
+        return load_config(path)
+    if preset is not None:
+        return load_preset(preset)
+    if resumed is not None:
+        return saved_config(resumed)
+    raise UsageError(
+        "no configuration was given", expected=f"a CONFIG file, or --preset with one of {', '.join(preset_names())}"
+    )
+
+
+def _override(config: Config, training: Mapping[str, Any], latent: int | None) -> Config:
+    given = {name: value for name, value in training.items() if value is not None}
+    try:
+        config = replace(config, training=replace(config.training, **given))
+        return config if latent is None else replace(config, model=replace(config.model, latent=latent))
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+
+
+def _tell_plan(config: Config, data: str, as_json: bool) -> None:
+    from aetool.config import config_text
+    from aetool.training import plan_training
+
+    plan = plan_training(config, data, log)
+    split, parameters = plan.data.split, plan.autoencoder.parameters
+    sizes = {"training": len(plan.data.training), "validation": len(split.validation), "test": len(split.test)}
+    if as_json:
+        emit_json(
+            {
+                "config": asdict(plan.config),
+                "data": {"shape": plan.data.raw_shape, "sample_shape": plan.data.sample_shape, "samples": sizes},
+                "parameters": parameters,
+            }
+        )
+        return
+    click.echo(config_text(plan.config))
+    click.echo(f"data {list(plan.data.raw_shape)} → samples of {list(plan.data.sample_shape)}")
+    click.echo("samples: " + ", ".join(f"{name} {size:,}" for name, size in sizes.items()))
+    click.echo("parameters: " + ", ".join(f"{name} {count:,}" for name, count in parameters.items()))
+    click.echo("next: the same command without --dry-run")
+
+
+def _train(config: Config, data: str, output: Path, resume: bool, overwrite: bool, as_json: bool) -> None:
+    from aetool.training import train
+
+    log(f"training on {data}")
+    start = time.perf_counter()
+    with _Drawing() as drawing:
+        checkpoint = train(config, data, output, resume=resume, overwrite=overwrite, report=drawing.draw)
+    seconds = time.perf_counter() - start
+    if as_json:
+        emit_json(
+            {
+                "checkpoint": str(output),
+                "seconds": seconds,
+                "parameters": checkpoint.parameters,
+                "metrics": dict(checkpoint.metrics),
+            }
+        )
+        return
+    _tell_result(checkpoint, output, seconds)
+
+
+class _Drawing:
+    """Events → a bar with the time left on a terminal, one line an epoch (at most one a second) elsewhere."""
+
+    def __init__(self) -> None:
+        self._bar: Any = None
+        self._told = float("-inf")
+
+    def __enter__(self) -> _Drawing:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        if self._bar is not None:
+            self._bar.__exit__(*exception)
+
+    def draw(self, event: Event) -> None:
+        from aetool.training import EpochDone, Notice, StepsDone
+
+        if isinstance(event, Notice):
+            log(event.text)
+        elif isinstance(event, StepsDone):
+            self._advance(event.step, event.steps)
+        elif isinstance(event, EpochDone):
+            self._tell_epoch(event)
+
+    def _advance(self, step: int, steps: int) -> None:
+        if self._bar is None:
+            self._bar = progress(steps, "train").__enter__()
+        self._bar.update(step - self._bar.pos)
+
+    def _tell_epoch(self, event: EpochDone) -> None:
+        now, last = time.monotonic(), event.point.epoch == event.epochs
+        if self._bar is not None and not self._bar.hidden:
+            self._bar.label = f"epoch {event.point.epoch}, validation loss {event.point.validation_loss:.5g}"
+        elif last or now - self._told >= 1:
+            point = event.point
+            log(f"epoch {point.epoch}/{event.epochs}: loss {point.loss:.5g}, validation {point.validation_loss:.5g}")
+            self._told = now
+
+
+def _tell_result(checkpoint: Checkpoint, output: Path, seconds: float) -> None:
+    metrics = checkpoint.metrics
+    evaluation, epochs = metrics["evaluation"], len(metrics["epochs"])
+    early = ", stopped early" if metrics["stopped_early"] else ""
+    click.echo(f"{epochs} epochs{early}; the best was epoch {metrics['best_epoch']} ({seconds:.1f} s)")
+    click.echo(f"\non {evaluation['samples']:,} test samples, {evaluation['latent']} values each, in raw units:\n")
+    rows = [_quality_row("network", evaluation["network"]), _quality_row("PCA", evaluation["pca"])]
+    click.echo(table(("", "MSE", "PSNR dB", "worst channel's MSE", "channel"), rows))
+    if evaluation["network"]["mse"] >= evaluation["pca"]["mse"]:
+        click.echo("\nPCA does as well with as many values: the network does not earn its keep on these data yet")
+    parameters = sum(checkpoint.parameters.values())
+    click.echo(f"\n{parameters:,} parameters → {output}")
+    next_step(f"aetool export {output}")
+
+
+def _quality_row(name: str, quality: Mapping[str, Any]) -> tuple[str, ...]:
+    channels = quality["mse_per_channel"]
+    worst = max(range(len(channels)), key=channels.__getitem__)
+    psnr = "-" if quality["psnr"] is None else f"{quality['psnr']:.2f}"
+    return name, f"{quality['mse']:.5g}", psnr, f"{channels[worst]:.5g}", str(worst)

@@ -1,12 +1,15 @@
 """Nothing half-written: write beside, fsync, rename.
 
 Killing the process at any moment leaves the old file or folder, or the new one. What a killed process left
-beside the target (``.NAME.partial-PID-…``) is swept away by the next writer of the same target.
+beside the target (``.NAME.partial-PID-…``) is swept away by the next writer of the same target. Where the system
+cannot swap two folders, the old one is moved aside first (``.NAME.replaced-PID-…``), and a kill just then leaves it
+there for the next writer to put back.
 """
 
 from __future__ import annotations
 
 import ctypes
+import errno
 import glob
 import os
 import shutil
@@ -20,6 +23,7 @@ from aetool_runtime.errors import InputError, UsageError
 
 __all__ = ["check_target", "replacing_file", "replacing_folder"]
 
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2  # Linux renameat2(2)
 _RENAME_SWAP = 2  # macOS renamex_np(2)
@@ -46,17 +50,24 @@ def check_target(target: Path, *, overwrite: bool) -> None:
 
 @contextmanager
 def replacing_file(target: Path) -> Iterator[Path]:
-    """Yield a path beside ``target``; on success it becomes ``target`` in one step, on an error it is removed."""
-    _sweep(target)
-    handle, name = tempfile.mkstemp(prefix=_prefix(target), dir=target.parent)
+    """Yield a path beside ``target``; on success it becomes ``target`` in one step, on an error it is removed.
+
+    Raises:
+        InputError: the system does not let it be written, or has no room.
+    """
+    with _explained(target):
+        _sweep(target)
+        handle, name = tempfile.mkstemp(prefix=_beside(target, "partial"), dir=target.parent)
     os.close(handle)
     partial = Path(name)
     try:
-        yield partial
-        partial.chmod(0o666 & ~_umask())
-        _fsync(partial)
-        partial.replace(target)
-        _fsync(target.parent)
+        with _explained(target, _FULL):
+            yield partial
+        with _explained(target):
+            partial.chmod(0o666 & ~_umask())
+            _fsync(partial)
+            partial.replace(target)
+            _fsync(target.parent)
     finally:
         partial.unlink(missing_ok=True)
 
@@ -66,20 +77,38 @@ def replacing_folder(target: Path) -> Iterator[Path]:
     """Yield an empty folder beside ``target``; on success it becomes ``target`` in one step.
 
     A folder that stands at ``target`` is swapped out and removed afterwards.
+
+    Raises:
+        InputError: the system does not let it be written, or has no room.
     """
-    _sweep(target)
-    partial = Path(tempfile.mkdtemp(prefix=_prefix(target), dir=target.parent))
+    with _explained(target):
+        _sweep(target)
+        partial = Path(tempfile.mkdtemp(prefix=_beside(target, "partial"), dir=target.parent))
     try:
-        yield partial
-        partial.chmod(0o777 & ~_umask())
-        for folder, _, files in os.walk(partial):
-            for name in files:
-                _fsync(Path(folder, name))
-            _fsync(Path(folder))
-        _put(partial, target)
-        _fsync(target.parent)
+        with _explained(target, _FULL):
+            yield partial
+        with _explained(target):
+            partial.chmod(0o777 & ~_umask())
+            _fsync_tree(partial)
+            _put(partial, target)
+            _fsync(target.parent)
     finally:
         _remove(partial)
+
+
+@contextmanager
+def _explained(target: Path, only: tuple[int, ...] = ()) -> Iterator[None]:
+    """Turn what the system answers into an error that names the target; with ``only``, just these error numbers."""
+    try:
+        yield
+    except OSError as error:
+        if only and error.errno not in only:
+            raise
+        raise InputError(
+            f"cannot be written ({error.strerror or error})",
+            where=str(target),
+            hint="choose another place with room that you may write to",
+        ) from error
 
 
 def _put(partial: Path, target: Path) -> None:
@@ -88,7 +117,7 @@ def _put(partial: Path, target: Path) -> None:
         partial.rename(target)
     elif not _exchange(partial, target):
         # No atomic swap on this system: the old one is moved aside first.
-        aside = Path(tempfile.mkdtemp(prefix=_prefix(target), dir=target.parent)) / "old"
+        aside = Path(tempfile.mkdtemp(prefix=_beside(target, "replaced"), dir=target.parent)) / "old"
         target.rename(aside)
         partial.rename(target)
         _remove(aside.parent)
@@ -105,16 +134,20 @@ def _exchange(one: Path, other: Path) -> bool:
     return False
 
 
-def _prefix(target: Path) -> str:
-    return f".{target.name}.partial-{os.getpid()}-"
+def _beside(target: Path, what: str) -> str:
+    return f".{target.name}.{what}-{os.getpid()}-"
 
 
 def _sweep(target: Path) -> None:
-    """Remove what dead writers of the same target left behind."""
-    start = f".{target.name}.partial-"
-    for left in target.parent.glob(f".{glob.escape(target.name)}.partial-*"):
-        pid = left.name.removeprefix(start).split("-")[0]
-        if pid.isdigit() and not _alive(int(pid)):
+    """Remove what dead writers of the same target left behind; put the old one back if it was only moved aside."""
+    for what in ("replaced", "partial"):
+        start = f".{target.name}.{what}-"
+        for left in target.parent.glob(glob.escape(start) + "*"):
+            pid = left.name.removeprefix(start).split("-")[0]
+            if not pid.isdigit() or _alive(int(pid)):
+                continue
+            if what == "replaced" and not os.path.lexists(target) and (left / "old").exists():
+                (left / "old").rename(target)
             _remove(left)
 
 
@@ -135,6 +168,13 @@ def _remove(path: Path) -> None:
         shutil.rmtree(path, ignore_errors=True)
     else:
         path.unlink(missing_ok=True)
+
+
+def _fsync_tree(top: Path) -> None:
+    for folder, _, files in os.walk(top):
+        for name in files:
+            _fsync(Path(folder, name))
+        _fsync(Path(folder))
 
 
 def _fsync(path: Path) -> None:

@@ -8,8 +8,8 @@ TensorFlow and the converters are imported where they are used.
 """
 
 from aetool_exporters.cases import Samples
-from aetool_exporters.export import ExportOptions, export
+from aetool_exporters.pipeline import ExportOptions, export
 from aetool_exporters.reference import Reference
-from aetool_exporters.verify import verify
+from aetool_exporters.verification import verify
 
 __all__ = ["ExportOptions", "Reference", "Samples", "export", "verify"]

@@ -15,7 +15,7 @@ from aetool_runtime.report import check_json
 if TYPE_CHECKING:
     from aetool.model import Model
     from aetool_exporters.cases import Samples
-    from aetool_exporters.export import ExportOptions
+    from aetool_exporters.pipeline import ExportOptions
     from aetool_runtime.bundle import Bundle
     from aetool_runtime.selftest import Check
 
@@ -72,7 +72,7 @@ def command(
     aetool export model --onnx
     aetool export autoencoder.keras --data windows.npy -o sensor.aepkg
     """
-    from aetool_exporters.export import ExportOptions
+    from aetool_exporters.pipeline import ExportOptions
     from aetool_runtime.atomic import check_target
 
     target = output or Path(f"{model.resolve().with_suffix('').name}.aepkg")
@@ -138,7 +138,7 @@ def _read_license(path: Path | None) -> str | None:
 def _export(
     loaded: Model, name: str, target: Path, samples: Samples | None, options: ExportOptions, as_json: bool
 ) -> None:
-    from aetool_exporters.export import export_reference
+    from aetool_exporters.pipeline import export_reference
 
     log(f"converting to {' and '.join(options.formats)}, then verifying")
     checks: list[Check] = []

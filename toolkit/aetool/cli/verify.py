@@ -65,7 +65,7 @@ def _against(bundle: Bundle, path: Path, latent: str | None, data: str | None) -
     from aetool.data import read_samples
     from aetool.model import load_model
     from aetool_exporters.cases import Samples, synthetic_samples
-    from aetool_exporters.verify import verify
+    from aetool_exporters.verification import verify
 
     loaded = load_model(path, latent=latent)
     manifest = bundle.manifest

@@ -11,7 +11,7 @@ from aetool.config import load_preset
 from aetool.demo.latency import encode_latencies
 from aetool.training import Event, train
 from aetool_exporters.cases import HELD_OUT, Samples
-from aetool_exporters.export import ExportOptions, export_reference
+from aetool_exporters.pipeline import ExportOptions, export_reference
 from aetool_exporters.reference import Reference
 from aetool_runtime import Autoencoder
 from aetool_runtime.selftest import Check

@@ -20,9 +20,7 @@ from aetool_runtime.manifest import (
     check_path,
 )
 from aetool_runtime.specs import (
-    FORMATS,
     MAX_RANK,
-    PRECISIONS,
     ROLE_TENSORS,
     ROLES,
     Artifact,
@@ -39,6 +37,7 @@ __all__ = ["parse_manifest"]
 
 KNOWN_FEATURES: frozenset[str] = frozenset()
 
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,31}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -126,8 +125,8 @@ def _artifact(node: Node, files: Mapping[str, FileEntry]) -> Artifact:
     given, returned = ROLE_TENSORS[role]
     return Artifact(
         role=role,
-        format=node["format"].one_of(FORMATS),
-        precision=node["precision"].one_of(PRECISIONS),
+        format=_open_name(node["format"]),
+        precision=_open_name(node["precision"]),
         path=_listed(node["path"], files),
         inputs=_tensors(node["inputs"], given, 1),
         outputs=_tensors(node["outputs"], returned, None),
@@ -135,6 +134,14 @@ def _artifact(node: Node, files: Mapping[str, FileEntry]) -> Artifact:
         opset=None if opset is None else opset.natural(),
         signature=None if signature is None else signature.text(),
     )
+
+
+def _open_name(node: Node) -> str:
+    """A name from a set that plug-ins and later versions may add to."""
+    name = node.text()
+    if not _NAME.fullmatch(name):
+        node.refuse(f"is {name[:60]!r}", "a-z, then a-z 0-9 _, at most 32 characters")
+    return name
 
 
 def _tolerance(node: Node) -> Tolerance:

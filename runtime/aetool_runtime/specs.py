@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 __all__ = [
-    "FORMATS",
     "MAX_RANK",
     "PRECISIONS",
     "ROLES",
@@ -36,7 +35,6 @@ ROLE_TENSORS: Mapping[Role, tuple[str, str]] = {
 }
 ROLES: tuple[Role, ...] = ("encoder", "decoder", "autoencoder")
 MAX_RANK = 8
-FORMATS: tuple[str, ...] = ("onnx", "tflite")
 PRECISIONS: tuple[str, ...] = ("float32", "float16", "dynamic_range", "int8", "int16x8")
 
 
@@ -152,8 +150,8 @@ class Artifact:
 
     Args:
         role: ``encoder``, ``decoder`` or ``autoencoder``.
-        format: ``onnx`` or ``tflite``.
-        precision: ``float32``, ``float16``, ``dynamic_range``, ``int8`` or ``int16x8``.
+        format: ``onnx``, ``tflite``, or a plug-in's.
+        precision: one of ``PRECISIONS``, or a plug-in's.
         path: the file in the bundle; several artifacts may share one (TFLite signatures).
         inputs, outputs: in the graph's own order.
         tolerance: what parity with the reference means for this artifact.

@@ -28,6 +28,7 @@ _VERIFY_SAMPLES = 256
 @click.argument("model", type=click.Path(path_type=Path))
 @click.option("--onnx", is_flag=True, help="Write ONNX graphs.")
 @click.option("--tflite", is_flag=True, help="Write a TFLite file. Without --onnx or --tflite both are written.")
+@click.option("--format", "formats", multiple=True, metavar="NAME", help="Write a format that a plug-in brings.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="The bundle. [default: MODEL.aepkg]")
 @click.option("--name", help="The model's name in the bundle. [default: its family, or the Keras file's name]")
 @click.option("--latent", metavar="LAYER", help="The layer whose output is the latent, for an autoencoder in one file.")
@@ -51,6 +52,7 @@ def command(
     model: Path,
     onnx: bool,
     tflite: bool,
+    formats: tuple[str, ...],
     output: Path | None,
     name: str | None,
     latent: str | None,
@@ -77,7 +79,7 @@ def command(
 
     target = output or Path(f"{model.resolve().with_suffix('').name}.aepkg")
     options = ExportOptions(
-        formats=_formats(onnx, tflite),
+        formats=_formats(onnx, tflite, formats),
         opset=opset,
         zip=as_zip,
         golden=golden,
@@ -97,9 +99,11 @@ def command(
         _export(loaded, name or loaded.name, target, samples, options, as_json)
 
 
-def _formats(onnx: bool, tflite: bool) -> tuple[str, ...]:
-    asked = {"onnx": onnx, "tflite": tflite}
-    return tuple(name for name in asked if asked[name]) or tuple(asked)
+def _formats(onnx: bool, tflite: bool, others: tuple[str, ...]) -> tuple[str, ...]:
+    from aetool_exporters.pipeline import DEFAULT_FORMATS
+
+    flags = (*(["onnx"] if onnx else []), *(["tflite"] if tflite else []), *others)
+    return tuple(dict.fromkeys(flags)) or DEFAULT_FORMATS
 
 
 def _load(path: Path, latent: str | None) -> Model:

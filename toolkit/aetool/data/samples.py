@@ -44,10 +44,11 @@ def as_samples(
     kept: list[Array] = []  # rows of the window that the next batch goes on with
     layout, samples, left = None, 0, 0
     for batch in batches:
-        layout = layout or Layout.fit(batch.shape[1:], sample_shape, where)
+        layout = Layout.fit(batch.shape[1:], sample_shape, where)
         rows = np.concatenate([*kept, batch]) if kept else batch
         whole = layout.count(len(rows)) * layout.window
-        kept, left = [rows[whole:]], len(rows) - whole
+        left = len(rows) - whole
+        kept = [rows[whole:]] if left else []
         if whole:
             block = layout.samples(rows[:whole])
             check_finite(block, samples, where)

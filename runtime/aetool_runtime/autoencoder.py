@@ -167,7 +167,9 @@ def _fit(array: Array, dtype: np.dtype[np.generic], rank: int, spec: TensorSpec)
     try:
         given = np.asarray(array)
     except ValueError as error:
-        raise InputError(f"{spec.name} is no array ({error})", expected=format_shape(spec.shape)) from error
+        raise InputError(
+            f"{spec.name} is no array ({error})", expected=format_shape((None, *spec.sample_shape))
+        ) from error
     if not np.can_cast(given.dtype, dtype, casting="same_kind") and given.dtype.kind not in "iub":
         raise InputError(f"{spec.name} has dtype {given.dtype}", expected=spec.dtype)
     fits = given.ndim == rank and all(

@@ -13,7 +13,7 @@ from aetool_runtime.errors import BackendError, UnsafeError
 __all__ = ["refuse_external_data"]
 
 _MAX_DEPTH = 32
-_MAX_KEY = 2**32 - 1  # protobuf cuts longer keys down to this, so that they would name another field than we read
+_MAX_KEY = 2**32 - 1  # some protobuf readers keep 32 bits of a longer key, and see another field than we do
 _INT32 = 2**32 - 1
 _EXTERNAL = 1
 

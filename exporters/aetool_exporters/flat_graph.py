@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from math import prod
 from typing import TYPE_CHECKING, Any
 
+from aetool_exporters.reason import reason
 from aetool_runtime.errors import ModelError
 from aetool_runtime.specs import format_shape
 
@@ -85,7 +86,7 @@ class FlatGraph:
             encoder = keras.Model(self._given, cut.tensor, name="encoder")
             return encoder, keras.Model(cut.tensor, self._returned, name="decoder")
         except Exception as error:  # Keras raises what the layers run into
-            raise ModelError(f"Keras cannot rebuild the halves ({error})", where=cut.name) from error
+            raise ModelError(f"Keras cannot rebuild the halves ({reason(error)})", where=cut.name) from error
 
     def _cuts(self) -> list[Cut]:
         """Where nothing but one tensor is alive: computed, and still to be used. The two ends do not count."""
@@ -117,7 +118,7 @@ def flatten(model: keras.Model) -> FlatGraph:
     try:
         returned = keras.tree.flatten(replay.model(model, given))[0]
     except Exception as error:  # Keras raises what the layers run into
-        raise ModelError(f"the layers of {model.name!r} cannot be applied one by one ({error})") from error
+        raise ModelError(f"the layers of {model.name!r} cannot be applied one by one ({reason(error)})") from error
     return FlatGraph(given, replay.steps, returned)
 
 

@@ -10,6 +10,7 @@ import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from aetool_exporters.reason import reason
 from aetool_runtime.errors import DependencyError, ModelError
 
 if TYPE_CHECKING:
@@ -137,14 +138,14 @@ def _load(path: Path, shown: Path) -> keras.Model:
     try:
         model = keras.saving.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # Keras raises whatever a layer's constructor runs into
-        raise _unreadable(str(error), shown) from error
+        raise _unreadable(error, shown) from error
     if not isinstance(model, keras.Model):
         raise ModelError(f"the file holds a {type(model).__name__}, not a model", where=str(shown))
     return model
 
 
-def _unreadable(message: str, path: Path) -> ModelError:
-    unknown = _UNKNOWN_CLASS.search(message)
+def _unreadable(error: Exception, path: Path) -> ModelError:
+    unknown = _UNKNOWN_CLASS.search(str(error))
     if unknown:
         return ModelError(
             f"the model uses {unknown[1] or unknown[2]!r}, which is not part of Keras",
@@ -152,6 +153,5 @@ def _unreadable(message: str, path: Path) -> ModelError:
             expected="layers of Keras only",
             hint="load it in Python where that class is defined, and call aetool_exporters.pipeline",
         )
-    reason = " ".join(message.split())[:300]
     hint = "open it with the Keras that it was saved with, and save it again as .keras"
-    return ModelError(f"Keras cannot read the model ({reason})", where=str(path), hint=hint)
+    return ModelError(f"Keras cannot read the model ({reason(error)})", where=str(path), hint=hint)

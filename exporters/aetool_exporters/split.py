@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from aetool_exporters.flat_graph import Cut, FlatGraph, flatten
+from aetool_exporters.reason import reason
 from aetool_runtime.errors import ModelError
 
 if TYPE_CHECKING:
@@ -124,7 +125,7 @@ def _check_agreement(model: keras.Model, encoder: keras.Model, decoder: keras.Mo
         whole = np.asarray(model(values, training=False))
         halves = np.asarray(decoder(encoder(values, training=False), training=False))
     except Exception as error:  # Keras raises what the layers run into
-        raise ModelError(f"the model cannot be computed ({error})", where=model.name) from error
+        raise ModelError(f"the model cannot be computed ({reason(error)})", where=model.name) from error
     allowed = _AGREEMENT * max(float(np.abs(whole).max(initial=0)), 1e-6)
     if not np.allclose(whole, halves, rtol=0, atol=allowed, equal_nan=True):
         raise ModelError(

@@ -13,6 +13,7 @@ import tensorflow as tf
 import tf2onnx
 
 from aetool_exporters.onnx.handlers import HANDLERS
+from aetool_exporters.reason import reason
 from aetool_exporters.reference import Reference
 from aetool_runtime.errors import AetoolError, ConversionError
 from aetool_runtime.specs import Role
@@ -40,10 +41,10 @@ def convert(reference: Reference, role: Role, opset: int) -> onnx.ModelProto:
     except AetoolError:
         raise
     except Exception as error:
-        raise _failure(role, f"{type(error).__name__}: {error}") from error
+        raise _failure(role, reason(error)) from error
     broken = [complaint for complaint in complaints if complaint.startswith(_FAILED)]
     if broken:
-        raise _failure(role, broken[0])
+        raise _failure(role, broken[0].splitlines()[0])
     _embed_captured_constants(model, function.get_concrete_function())
     return model
 
@@ -54,10 +55,9 @@ def _traceable(reference: Reference, role: Role) -> Any:
     return tf.function(lambda tensor: {returned.name: reference.trace(role, tensor)}, input_signature=signature)
 
 
-def _failure(role: Role, reason: str) -> ConversionError:
-    lines = [line for line in reason.splitlines() if line.strip()]
+def _failure(role: Role, why: str) -> ConversionError:
     return ConversionError(
-        f"tf2onnx could not convert it ({lines[0][:300]})",
+        f"tf2onnx could not convert it ({why})",
         where=role,
         hint="replace the layer that is named, or leave ONNX out",
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import onnx
 
 from aetool_exporters.onnx.interface import check_interface
+from aetool_exporters.reason import reason
 from aetool_runtime.errors import ConversionError
 from aetool_runtime.specs import TensorSpec
 
@@ -21,8 +22,7 @@ def check(model: onnx.ModelProto, given: TensorSpec, returned: TensorSpec) -> No
     try:
         onnx.checker.check_model(model, full_check=True)
     except Exception as error:  # the checker raises several kinds, and ValueError above 2 GiB
-        reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise ConversionError(
-            f"the converted graph is not valid ONNX ({reason[:300]})",
+            f"the converted graph is not valid ONNX ({reason(error)})",
             hint="try another --opset, or leave ONNX out",
         ) from error

@@ -15,6 +15,7 @@ import keras
 import tensorflow as tf
 
 from aetool_exporters.layers import layer_of
+from aetool_exporters.reason import reason
 from aetool_exporters.reference import Reference
 from aetool_exporters.tflite.quiet import quiet
 from aetool_exporters.tflite.signatures import Signature
@@ -47,7 +48,7 @@ def convert(reference: Reference, wanted: tuple[Signature, ...], layers: Collect
     except AetoolError:
         raise
     except Exception as error:  # Keras, TensorFlow and the converter each raise their own
-        raise _translated(str(error) or type(error).__name__, layers) from error
+        raise _translated(error, layers) from error
     return data
 
 
@@ -66,12 +67,12 @@ def _endpoint(reference: Reference, signature: Signature) -> Callable[[Any], dic
     return lambda tensor: {signature.returned.name: reference.trace(signature.role, tensor)}
 
 
-def _translated(message: str, layers: Collection[str]) -> ConversionError:
+def _translated(error: Exception, layers: Collection[str]) -> ConversionError:
+    message = str(error)
     unmapped = _UNMAPPED.search(message)
     if unmapped is None:
-        reason = next((line for line in message.splitlines() if line.strip()), "no reason given")
         return ConversionError(
-            f"TensorFlow's converter failed ({reason[:300]})",
+            f"TensorFlow's converter failed ({reason(error)})",
             hint="replace the layer that is named, or leave TFLite out",
         )
     path, layer = _place(message[: unmapped.start()], layers)

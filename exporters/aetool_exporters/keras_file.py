@@ -151,7 +151,7 @@ def _unreadable(error: Exception, path: Path) -> ModelError:
             f"the model uses {unknown[1] or unknown[2]!r}, which is not part of Keras",
             where=str(path),
             expected="layers of Keras only",
-            hint="load it in Python where that class is defined, and call aetool_exporters.pipeline",
+            hint="load it in Python where that class is defined, and call aetool_exporters.export",
         )
     hint = "open it with the Keras that it was saved with, and save it again as .keras"
     return ModelError(f"Keras cannot read the model ({reason(error)})", where=str(path), hint=hint)

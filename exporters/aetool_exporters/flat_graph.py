@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from math import prod
 from typing import TYPE_CHECKING, Any
 
 from aetool_exporters.reason import reason
+from aetool_exporters.replay import Replay, Step, is_graph
 from aetool_runtime.errors import ModelError
 from aetool_runtime.specs import format_shape
 
@@ -23,17 +24,6 @@ _TRANSFORMING = {
     "GaussianNoise", "GroupNormalization", "LayerNormalization", "LeakyReLU", "PReLU", "ReLU", "Softmax",
     "SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D", "UnitNormalization", *_RESHAPING,
 }  # fmt: skip
-
-
-@dataclass
-class _Step:
-    """A layer that was applied: what it read and what it made, as symbolic tensors."""
-
-    name: str
-    kind: str
-    inputs: list[Any]
-    outputs: list[Any]
-    closes: str = ""
 
 
 @dataclass(frozen=True)
@@ -69,7 +59,7 @@ class Cut:
 class FlatGraph:
     """The layers of a model in an order in which they can be computed."""
 
-    def __init__(self, given: Any, steps: Sequence[_Step], returned: Any) -> None:
+    def __init__(self, given: Any, steps: Sequence[Step], returned: Any) -> None:
         self._given = given
         self._steps = steps
         self._returned = returned
@@ -83,8 +73,9 @@ class FlatGraph:
         import keras
 
         try:
-            encoder = keras.Model(self._given, cut.tensor, name="encoder")
-            return encoder, keras.Model(cut.tensor, self._returned, name="decoder")
+            with _unique_names([step.layer for step in self._steps]):
+                encoder = keras.Model(self._given, cut.tensor, name="encoder")
+                return encoder, keras.Model(cut.tensor, self._returned, name="decoder")
         except Exception as error:  # Keras raises what the layers run into
             raise ModelError(f"Keras cannot rebuild the halves ({reason(error)})", where=cut.name) from error
 
@@ -114,7 +105,7 @@ def flatten(model: keras.Model) -> FlatGraph:
     _check_kind(model)
     source = model.inputs[0]
     given = keras.Input(batch_shape=source.shape, dtype=source.dtype, name="input")
-    replay = _Replay()
+    replay = Replay()
     try:
         returned = keras.tree.flatten(replay.model(model, given))[0]
     except Exception as error:  # Keras raises what the layers run into
@@ -123,7 +114,7 @@ def flatten(model: keras.Model) -> FlatGraph:
 
 
 def _check_kind(model: Any) -> None:
-    if not _is_graph(model):
+    if not is_graph(model):
         what = f"{model.name!r} is a {type(model).__name__}, a subclass whose layers cannot be seen"
         raise ModelError(
             what, expected="a functional or Sequential model", hint="export encoder and decoder separately"
@@ -137,65 +128,40 @@ def _check_kind(model: Any) -> None:
         raise ModelError(what, expected="one of each", hint="export encoder and decoder separately")
 
 
-def _is_graph(layer: Any) -> bool:
-    """Functional and Sequential models, but no subclass with a ``call`` of its own."""
+@contextmanager
+def _unique_names(layers: Sequence[Any]) -> Iterator[None]:
+    """Nested models may use the same names; Keras wants those of one model to differ while it is put together."""
+    different = list({id(layer): layer for layer in layers}.values())
+    names = [layer.name for layer in different]
+    for place, layer in enumerate(different):
+        if names.count(layer.name) > 1:
+            layer.name = f"{layer.name}_{place}"
+    try:
+        yield
+    finally:
+        for layer, name in zip(different, names, strict=True):
+            layer.name = name
+
+
+def _transforms(step: Step, before: Step) -> bool:
+    """Does a layer only change the values, or the shape, of what the one before it made?"""
     import keras
-    from keras.src.models.functional import Functional  # Keras gives it no public name
 
-    return isinstance(layer, (keras.Sequential, Functional)) and type(layer).call in (
-        keras.Sequential.call,
-        Functional.call,
-    )
-
-
-class _Replay:
-    """Applies layers to new tensors, and keeps a list of it."""
-
-    def __init__(self) -> None:
-        self.steps: list[_Step] = []
-        self._applied: Counter[str] = Counter()
-
-    def model(self, model: Any, given: Any, prefix: str = "") -> Any:
-        import keras
-
-        def apply(layer: Any, *args: Any, **kwargs: Any) -> Any:
-            if _is_graph(layer):
-                return self._nested(layer, args[0], prefix + layer.name)
-            return self._layer(layer, prefix + layer.name, args, kwargs)
-
-        if isinstance(model, keras.Sequential):
-            for layer in model.layers:
-                given = apply(layer, given)
-            return given
-        return model._run_through_graph(given, operation_fn=lambda layer: layer, call_fn=apply)
-
-    def _nested(self, model: Any, given: Any, name: str) -> Any:
-        returned = self.model(model, given, f"{name}/")
-        if self.steps and any(returned is tensor for tensor in self.steps[-1].outputs):
-            self.steps[-1].closes = name
-        return returned
-
-    def _layer(self, layer: Any, name: str, args: Any, kwargs: Any) -> Any:
-        import keras
-
-        returned = layer(*args, **kwargs)
-        self._applied[name] += 1
-        if self._applied[name] > 1:
-            name += f"#{self._applied[name]}"
-        inputs = [value for value in keras.tree.flatten((args, kwargs)) if isinstance(value, keras.KerasTensor)]
-        self.steps.append(_Step(name, type(layer).__name__, inputs, keras.tree.flatten(returned)))
-        return returned
+    if [id(given) for given in step.inputs] != [id(made) for made in before.outputs]:
+        return False
+    if isinstance(step.layer, keras.Layer):
+        return type(step.layer).__name__ in _TRANSFORMING
+    return bool(step.inputs[0].shape == step.outputs[0].shape)  # a plain operation has no weights
 
 
-def _cut(step: _Step, tensor: Any, before: _Step | None) -> Cut:
+def _cut(step: Step, tensor: Any, before: Step | None) -> Cut:
     shape = tuple(tensor.shape)
-    follows = before is not None and [id(given) for given in step.inputs] == [id(made) for made in before.outputs]
     return Cut(
         name=step.name,
         shape=shape,
         elements=prod(size or 1 for size in shape[1:]),
         model=step.closes,
-        follows_on=follows and step.kind in _TRANSFORMING,
-        only_reshapes=step.kind in _RESHAPING,
+        follows_on=before is not None and _transforms(step, before),
+        only_reshapes=type(step.layer).__name__ in _RESHAPING,
         tensor=tensor,
     )

@@ -127,7 +127,7 @@ def upsampling() -> Reference:
 
 
 def gelu() -> Reference:
-    return compose((12,), [layers.Dense(16, "gelu"), layers.Dense(3)], [layers.Dense(16, "gelu"), layers.Dense(12)])
+    return compose((12,), [layers.Dense(16, "gelu"), layers.Dense(3)], [layers.Dense(16, "celu"), layers.Dense(12)])
 
 
 def leaky_and_parametric() -> Reference:

@@ -6,20 +6,30 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+import tf2onnx
 
 __all__ = ["HANDLERS"]
 
 
 def _erfc(graph: Any, node: Any, name: str, _: Sequence[Any]) -> None:
     """erfc(x) = 1 − erf(x): what the exact GELU is made of."""
+    _with_one(graph, node, name, "Erf", lambda one, value: [one, value])
+
+
+def _expm1(graph: Any, node: Any, name: str, _: Sequence[Any]) -> None:
+    """expm1(x) = exp(x) − 1: what CELU is made of. Near 0 it is off by at most one rounding of 1."""
+    _with_one(graph, node, name, "Exp", lambda one, value: [value, one])
+
+
+def _with_one(graph: Any, node: Any, name: str, inner: str, order: Callable[[str, str], list[str]]) -> None:
+    """Replace a node by the difference of 1 and an operation on its input."""
     source, target = node.input[0], node.output[0]
-    shape, dtype = graph.get_shape(target), graph.get_dtype(target)
+    shapes, dtypes = [graph.get_shape(target)], [graph.get_dtype(target)]
     graph.remove_node(name)
-    one = graph.make_const(f"{name}/one", np.array(1.0, np.float32))
-    erf = graph.make_node("Erf", [source], name=f"{name}/erf", shapes=[shape], dtypes=[dtype])
-    inputs = [one.output[0], erf.output[0]]
-    graph.make_node("Sub", inputs, outputs=[target], name=f"{name}/difference", shapes=[shape], dtypes=[dtype])
+    one = graph.make_const(f"{name}/one", np.array(1.0, tf2onnx.utils.map_onnx_to_numpy_type(dtypes[0]))).output[0]
+    value = graph.make_node(inner, [source], name=f"{name}/inner", shapes=shapes, dtypes=dtypes).output[0]
+    graph.make_node("Sub", order(one, value), outputs=[target], name=f"{name}/difference", shapes=shapes, dtypes=dtypes)
 
 
-HANDLERS: dict[str, Callable[[Any, Any, str, Sequence[Any]], None]] = {"Erfc": _erfc}
+HANDLERS: dict[str, Callable[[Any, Any, str, Sequence[Any]], None]] = {"Erfc": _erfc, "Expm1": _expm1}
 """TensorFlow's operation → the function that rewrites a node of tf2onnx's graph."""

@@ -95,7 +95,8 @@ def listed() -> keras.Model:
     """A nested model that was given its output as a list."""
     given = keras.Input((12,))
     encoder = keras.Model(given, [layers.Dense(3, name="middle")(given)], name="encoder")
-    return sequential(encoder, layers.Dense(12, name="out"))
+    outer = keras.Input((12,))
+    return keras.Model(outer, layers.Dense(12, name="out")(encoder(outer)))
 
 
 def recurrent() -> keras.Model:

@@ -96,7 +96,7 @@ def listed() -> keras.Model:
     given = keras.Input((12,))
     encoder = keras.Model(given, [layers.Dense(3, name="middle")(given)], name="encoder")
     outer = keras.Input((12,))
-    return keras.Model(outer, layers.Dense(12, name="out")(encoder(outer)))
+    return keras.Model(outer, layers.Dense(12, name="out")(encoder(outer)[0]))
 
 
 def recurrent() -> keras.Model:

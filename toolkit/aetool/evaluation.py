@@ -13,6 +13,7 @@ from aetool.data import Dataset, PreparedData
 from aetool.data.packages import import_package
 from aetool.models import KerasAutoencoder
 from aetool_exporters.reference import Reference
+from aetool_runtime.errors import InputError
 from aetool_runtime.specs import Array
 
 __all__ = ["Evaluation", "Quality", "evaluate"]
@@ -27,7 +28,7 @@ class Quality:
 
     Args:
         mse: mean squared error over all values.
-        psnr: 10 · log10(peak² / mse) in dB; infinite errors or none at all give ``None``.
+        psnr: 10 · log10(peak² / mse) in dB; ``None`` where there is no error at all.
         mse_per_channel: one value for each place on the last axis (of flat samples: per feature).
     """
 
@@ -62,6 +63,7 @@ def evaluate(autoencoder: KerasAutoencoder, data: PreparedData) -> Evaluation:
 
     Raises:
         DependencyError: scikit-learn is not installed.
+        InputError: a reconstruction that is not finite.
     """
     reference = Reference(autoencoder.encoder, autoencoder.decoder, data.normalization)
     seen = data.statistics.pooled("global")
@@ -85,6 +87,10 @@ def _quality(test: Dataset, reconstruct: Callable[[Array], Array], peak: float) 
         total += np.square(error).reshape(-1, total.size).sum(axis=0)
     per_channel = total / (len(test) * math.prod(test.sample_shape[:-1]))
     mse = float(per_channel.mean())
+    if not math.isfinite(mse):
+        raise InputError(
+            "the reconstruction of the test part overflows", hint="look for extreme values in the test part"
+        )
     psnr = 10 * math.log10(peak**2 / mse) if mse > 0 and peak > 0 else None
     return Quality(mse, psnr, tuple(per_channel.tolist()))
 

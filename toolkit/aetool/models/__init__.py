@@ -1,6 +1,7 @@
 """Keras models from a configuration: an encoder and a decoder, built with the functional API."""
 
 from aetool.models.autoencoder import KerasAutoencoder
+from aetool.models.backend import import_keras
 from aetool.models.families import build_autoencoder
 
-__all__ = ["KerasAutoencoder", "build_autoencoder"]
+__all__ = ["KerasAutoencoder", "build_autoencoder", "import_keras"]

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from aetool.config import Conv1dModel, Conv2dModel, DenseModel, ModelConfig
-from aetool.data.packages import import_package
 from aetool.models.autoencoder import KerasAutoencoder
+from aetool.models.backend import import_keras
 from aetool.models.layers import Layers
 from aetool_runtime.errors import UsageError
 
@@ -28,8 +28,7 @@ def build_autoencoder(model: ModelConfig, sample_shape: tuple[int, ...], seed: i
         UsageError: the family does not take samples of that shape; says what it takes.
         DependencyError: Keras or TensorFlow is not installed.
     """
-    import_package("tensorflow", extra="train")
-    keras = import_package("keras", extra="train")
+    keras = import_keras()
     seeds = np.random.default_rng(seed)
     inputs = keras.Input(sample_shape, name="input")
     latent = keras.Input((model.latent,), name="latent")

@@ -33,7 +33,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aetool.config import Config, config_text, load_config
-from aetool.data.packages import import_package
+from aetool.models import import_keras
 from aetool_runtime.errors import DigestError, ModelError, TruncatedError, VersionError
 from aetool_runtime.specs import Normalization
 
@@ -172,8 +172,7 @@ def _check_digest(file: Path, expected: str) -> None:
 
 
 def _load_keras(path: Path) -> Any:
-    import_package("tensorflow", extra="train")
-    keras = import_package("keras", extra="train")
+    keras = import_keras()
     try:
         return keras.models.load_model(path, compile=False, safe_mode=True)
     except (ValueError, TypeError, KeyError, OSError) as error:

@@ -6,7 +6,7 @@ import difflib
 from typing import Any
 
 from aetool.config import TrainingConfig
-from aetool.data.packages import import_package
+from aetool.models import import_keras
 from aetool_runtime.errors import UsageError
 
 __all__ = ["make_loss", "make_optimizer"]
@@ -16,8 +16,7 @@ _LOSSES = {"mse": "MeanSquaredError", "mae": "MeanAbsoluteError", "binary_crosse
 
 def make_loss(training: TrainingConfig) -> Any:
     """The ``keras.losses.Loss``."""
-    losses = import_package("keras.losses", extra="train")
-    return getattr(losses, _LOSSES[training.loss])()
+    return getattr(import_keras().losses, _LOSSES[training.loss])()
 
 
 def make_optimizer(training: TrainingConfig, steps: int) -> Any:
@@ -29,7 +28,7 @@ def make_optimizer(training: TrainingConfig, steps: int) -> Any:
     Raises:
         UsageError: Keras has none of that name; suggests the nearest.
     """
-    optimizers = import_package("keras.optimizers", extra="train")
+    optimizers = import_keras().optimizers
     rate = training.learning_rate
     if training.schedule == "cosine":
         rate = optimizers.schedules.CosineDecay(rate, steps)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 from collections.abc import Callable
 from dataclasses import asdict
@@ -67,7 +68,8 @@ def train(
         folder.check_same(plan.config)
         say(Notice("the run was finished already"))
         return load_checkpoint(output)
-    trainer = _train(plan, folder, resume, say, f"aetool train --resume {data} -o {output}")
+    again = shlex.join(["aetool", "train", "--resume", str(data), "-o", str(output)])
+    trainer = _train(plan, folder, resume, say, again)
     return _finish(plan, trainer, folder)
 
 
@@ -113,7 +115,7 @@ def _finish(plan: Plan, trainer: Trainer, folder: RunFolder) -> Checkpoint:
     with replacing_folder(folder.output) as partial:
         write_checkpoint(partial, checkpoint)
         shutil.copytree(folder.logs, partial / folder.logs.relative_to(folder.output))
-    return checkpoint
+    return load_checkpoint(folder.output)  # what is returned is what can be read
 
 
 def _metrics(plan: Plan, trainer: Trainer) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -153,7 +154,7 @@ def _no_checkpoint(path: Path) -> ModelError:
         return ModelError(
             "the training of this model is not finished",
             where=str(path),
-            hint=f"go on with: aetool train --resume DATA -o {path}",
+            hint=f"go on with: aetool train --resume DATA -o {shlex.quote(str(path))}",
         )
     return ModelError(
         "is not a checkpoint", where=str(path), expected=f"a folder written by aetool train, with a whole {_INDEX}"

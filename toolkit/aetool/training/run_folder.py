@@ -108,7 +108,7 @@ class RunFolder:
             raise UsageError(
                 f"the run was started with another {', '.join(differences)}",
                 where=str(self.output),
-                hint="resume without a configuration to take the run's own, or start a new run with --overwrite",
+                hint="resume without a configuration or such options, or start a new run with --overwrite",
             )
 
 

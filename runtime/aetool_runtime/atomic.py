@@ -113,14 +113,27 @@ def _explained(target: Path, only: tuple[int, ...] = ()) -> Iterator[None]:
 
 def _put(partial: Path, target: Path) -> None:
     """Rename, swapping with what stands at ``target``: ``partial`` then holds the old one."""
-    if not os.path.lexists(target):
-        partial.rename(target)
-    elif not _exchange(partial, target):
+    if _appeared(partial, target):
+        return
+    if not _exchange(partial, target):
         # No atomic swap on this system: the old one is moved aside first.
         aside = Path(tempfile.mkdtemp(prefix=_beside(target, "replaced"), dir=target.parent)) / "old"
         target.rename(aside)
         partial.rename(target)
         _remove(aside.parent)
+
+
+def _appeared(partial: Path, target: Path) -> bool:
+    """Rename, unless something stands at ``target``; say whether it was done."""
+    if os.path.lexists(target):
+        return False
+    try:
+        partial.rename(target)
+    except OSError as error:
+        if error.errno in (errno.EEXIST, errno.ENOTEMPTY):  # another writer came first
+            return False
+        raise
+    return True
 
 
 def _exchange(one: Path, other: Path) -> bool:

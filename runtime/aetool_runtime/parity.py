@@ -138,7 +138,7 @@ def _psnr(wanted: Array, error: Array) -> float:
     if mse == 0.0:
         return math.inf
     peak = float(np.ptp(wanted)) or 1.0
-    return 10 * math.log10(peak**2 / mse) if math.isfinite(mse) else -math.inf
+    return 20 * math.log10(peak) - 10 * math.log10(mse) if math.isfinite(mse) else -math.inf
 
 
 def _hopeless(expected: Array, tolerance: Tolerance, case: str, tensor: str) -> ParityReport:

@@ -74,9 +74,8 @@ def _from_checkpoint(path: Path) -> Model:
 
 def _from_keras_file(path: Path, latent: str | None) -> Model:
     from aetool_exporters.keras_file import load_keras
-    from aetool_exporters.split import split_autoencoder
-
     from aetool_exporters.reference import Reference
+    from aetool_exporters.split import split_autoencoder
     from aetool_runtime.specs import Normalization
 
     encoder, decoder, layer = split_autoencoder(load_keras(path), latent)

@@ -313,7 +313,7 @@ def in_background(work: Callable[[], None]) -> Iterator[None]:
 
     def loop() -> None:
         try:
-            while not stop.is_set():
+            while not stop.wait(0.0002):  # lets the writer in
                 work()
         except BaseException as error:
             failures.append(error)

@@ -93,7 +93,7 @@ def _too_new(root: Node, met: str) -> VersionError:
 
 
 def _files(node: Node, where: str) -> dict[str, FileEntry]:
-    files = {check_path(path, where): _file(item) for path, item in node.members()}
+    files = {check_path(path, where): _file(node[path]) for path in node.keys()}  # noqa: SIM118 (not a dict)
     folded = {path.lower() for path in files}
     folders = {path.rsplit("/", n)[0] for path in folded for n in range(1, path.count("/") + 1)}
     if len(folded) != len(files) or folded & folders:

@@ -12,7 +12,7 @@ from aetool_runtime.errors import ManifestError
 
 __all__ = ["MAX_JSON_BYTES", "Node", "load"]
 
-_SURROGATE = re.compile("[\ud800-\udfff]")
+_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")  # a terminal would obey some of them
 MAX_JSON_BYTES = 16 * 1024 * 1024
 
 
@@ -80,9 +80,13 @@ class Node:
         """A member that may be absent or null."""
         return None if self._typed(dict, "an object").get(key) is None else self[key]
 
-    def members(self) -> Iterable[tuple[str, Node]]:
-        keys = self._typed(dict, "an object")
-        return [(Node(key, self.where, f"{self.path} (a name in it)").text(), self[key]) for key in keys]
+    def members(self) -> list[tuple[str, Node]]:
+        """Names, which are texts as well, and values."""
+        return [(Node(key, self.where, f"{self.path} (a name in it)").text(), self[key]) for key in self.keys()]
+
+    def keys(self) -> Iterable[str]:
+        """Names that have rules of their own."""
+        return list(self._typed(dict, "an object"))
 
     def items(self) -> list[Node]:
         values = self._typed(list, "an array")
@@ -90,8 +94,8 @@ class Node:
 
     def text(self) -> str:
         text = str(self._typed(str, "a string"))
-        if _SURROGATE.search(text):
-            self.refuse(f"is {_shown(text)}", "Unicode text, without half of a surrogate pair")
+        if _UNPRINTABLE.search(text):
+            self.refuse(f"is {_shown(text)}", "Unicode text, without control characters or half of a surrogate pair")
         return text
 
     def one_of(self, known: Iterable[str]) -> str:

@@ -36,7 +36,7 @@ from aetool_runtime.strict_json import MAX_JSON_BYTES
 
 # --- strategies: every manifest that FORMAT.md allows ---
 
-TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
+TEXT = st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=20)
 NUMBER = st.floats(allow_nan=False, allow_infinity=False)
 POSITIVE = st.floats(min_value=0, exclude_min=True, allow_infinity=False)
 SIZE = st.integers(1, 2**53 - 1)

@@ -375,6 +375,8 @@ TEXTS: dict[str, tuple[str, Callable[[bytes], bytes]]] = {
     "an overlong UTF-8 sequence": ("manifest", lambda text: text.replace(b"affine", b"\xc0\xaf")),
     "half a surrogate pair as UTF-8": ("manifest", lambda text: text.replace(b"affine", b"\xed\xa0\x80")),
     "half a surrogate pair, escaped": ("manifest", lambda text: text.replace(b"affine", b"\\ud800")),
+    "a terminal's escape sequence": ("manifest", lambda text: text.replace(b"affine", b"\\u001b[2J")),
+    "a line feed in a string": ("manifest", lambda text: text.replace(b"affine", b"af\\nfine")),
     "a surrogate pair, escaped": ("ok", lambda text: text.replace(b"affine", b"\\ud83e\\udec0")),
     "a member twice": ("manifest", lambda text: text.replace(b'"name":', b'"name":"other","name":')),
     "an unknown member twice": ("manifest", lambda text: text.replace(b'"name":', b'"later":1,"later":1,"name":')),

@@ -11,7 +11,7 @@ import click
 
 from aetool.cli.group import LazyGroup
 from aetool.cli.output import emit_json, error_json
-from aetool_runtime.errors import AetoolError, InterruptedRun, UsageError
+from aetool_runtime.errors import AetoolError, InputError, InterruptedRun, UsageError
 
 __all__ = ["COMMANDS", "cli", "main", "run"]
 
@@ -64,10 +64,9 @@ def run(arguments: Sequence[str]) -> int:
         return _fail(UsageError(error.format_message() + hint), as_json)
     except (KeyboardInterrupt, click.Abort):
         return _fail(InterruptedRun("interrupted; nothing half-written is left"), as_json)
-    except BrokenPipeError:
-        # The reader of our output went away; give Python nothing to flush into it at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+    except OSError as error:
+        where = str(error.filename or "")
+        return _fail(InputError(error.strerror or str(error), where=where), as_json)
     except Exception as error:
         return _internal(error, as_json)
     return result if isinstance(result, int) else 0

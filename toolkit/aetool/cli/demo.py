@@ -28,7 +28,14 @@ _HEADER = (
 
 
 @click.command("demo")
-@click.option("-o", "--output", type=click.Path(path_type=Path), default=Path("demo"), show_default=True)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    default=Path("demo"),
+    show_default=True,
+    help="The folder for checkpoints, bundles and the picture.",
+)
 @click.option("--overwrite", is_flag=True, help="Replace what an earlier demo wrote there.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")
 def command(output: Path, overwrite: bool, as_json: bool) -> None:

@@ -6,7 +6,7 @@ import json
 import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NoReturn
 
 import click
@@ -61,8 +61,25 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def progress(length: int | None, label: str) -> AbstractContextManager[Any]:
-    """A bar on stderr with the time left, shown only on a terminal; advance it with ``bar.update(n)``."""
+    """A bar on stderr with the time left, shown only on a terminal; advance it with ``bar.update(n)``.
+
+    Without a length, only what is done can be counted.
+    """
     hidden = not sys.stderr.isatty()
+    if length is None:
+        return nullcontext(_Counter(label, hidden))
     return click.progressbar(
         length=length, label=label, file=sys.stderr, hidden=hidden, color=not os.environ.get("NO_COLOR")
     )
+
+
+class _Counter:
+    """Stands in for a bar whose end is not known."""
+
+    def __init__(self, label: str, hidden: bool) -> None:
+        self._label, self._hidden, self._done = label, hidden, 0
+
+    def update(self, count: int) -> None:
+        self._done += count
+        if not self._hidden:
+            click.echo(f"\r{self._label} {self._done:,}", nl=False, err=True)

@@ -50,7 +50,10 @@ def test_presets():
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("[modle]\n", "modle is not known; expected one of data, model, training\n  try: did you mean 'model'?"),
+        (
+            "[modle]\n",
+            "modle is not known; expected one of data, model, latent, task, corruption, penalty, training\n  try: did",
+        ),
         ("[model]\n", "model.family is missing; expected dense, conv1d, conv2d"),
         ('[model]\nfamily = "conv2"\n', "model.family is 'conv2'; expected dense, conv1d, conv2d\n  try: did you mean"),
         ('model = "dense"\n', "model is 'dense'; expected a section [model]"),

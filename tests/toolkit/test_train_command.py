@@ -127,6 +127,6 @@ def test_every_preset_fits_its_data():
 
     for preset, data in (("dense", "builtin:digits"), ("conv2d", "builtin:digits"), ("conv1d", "builtin:ecg")):
         plan = plan_training(load_preset(preset), data, print)
-        text = Path(load_config.__code__.co_filename).parent.joinpath("presets", f"{preset}.toml").read_text()
+        text = Path(load_config.__code__.co_filename).parents[1].joinpath("presets", f"{preset}.toml").read_text()
         assert f"aetool train --preset {preset} {data} -o model" in text
         assert plan.autoencoder.whole.output_shape[1:] == plan.data.sample_shape

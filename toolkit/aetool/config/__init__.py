@@ -1,0 +1,44 @@
+"""What a run is told: one TOML file with a section for each of its parts; only ``[model] family`` has no default.
+
+Frozen. Reading is strict: a key that is not known, or a value of the wrong type or range, is an error that names the
+path. What was resolved is written back and reads equal.
+"""
+
+from aetool.config.data import DataConfig
+from aetool.config.goal import CorruptionConfig, PenaltyConfig, TaskConfig
+from aetool.config.latent import (
+    AdversarialLatent,
+    LatentConfig,
+    PlainLatent,
+    VariationalLatent,
+    VectorQuantizedLatent,
+)
+from aetool.config.model import Activation, Conv1dModel, Conv2dModel, DenseModel, ModelConfig
+from aetool.config.reading import config_text, load_config, load_preset, parse_config, preset_names
+from aetool.config.run import Config, config_differences
+from aetool.config.training import TrainingConfig
+
+__all__ = [
+    "Activation",
+    "AdversarialLatent",
+    "Config",
+    "Conv1dModel",
+    "Conv2dModel",
+    "CorruptionConfig",
+    "DataConfig",
+    "DenseModel",
+    "LatentConfig",
+    "ModelConfig",
+    "PenaltyConfig",
+    "PlainLatent",
+    "TaskConfig",
+    "TrainingConfig",
+    "VariationalLatent",
+    "VectorQuantizedLatent",
+    "config_differences",
+    "config_text",
+    "load_config",
+    "load_preset",
+    "parse_config",
+    "preset_names",
+]

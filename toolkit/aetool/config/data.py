@@ -1,0 +1,45 @@
+"""[data]."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from aetool.config.ranges import want
+from aetool.data.statistics import Kind, Scope
+
+__all__ = ["DataConfig"]
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """[data]: how the data is read, split and normalized.
+
+    Args:
+        sample_shape: of one sample; ``()`` takes the data's own, ``(-1,)`` flattens it, ``(256, -1)`` cuts a recording
+            into windows of 256 time steps with all its channels.
+        stride: time steps between the starts of training windows; 0 for windows that do not overlap. Validation and
+            test windows never overlap.
+        split: shares of training, validation and test part, each > 0, together 1.
+        split_seed: of the permutation of independent samples.
+        normalization: ``none``, ``minmax`` (to 0 … 1) or ``standard`` (mean 0, deviation 1), learned in training.
+        normalization_scope: ``global``, ``channel`` (the last axis), or ``auto``: see ``learn_normalization``.
+        image_size: (height, width) to resize a folder's images to; ``()`` wants them all of one size.
+    """
+
+    sample_shape: tuple[int, ...] = ()
+    stride: int = 0
+    split: tuple[float, float, float] = (0.8, 0.1, 0.1)
+    split_seed: int = 0
+    normalization: Kind = "standard"
+    normalization_scope: Scope = "auto"
+    image_size: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        want(all(size > 0 or size == -1 for size in self.sample_shape), "sample_shape holds sizes > 0, or -1")
+        want(self.stride >= 0, "stride must be >= 0")
+        want(self.split_seed >= 0, "split_seed must be >= 0")
+        want(all(share > 0 for share in self.split), "each share of split must be > 0")
+        want(math.isclose(sum(self.split), 1, abs_tol=1e-6), "the shares of split must add up to 1")
+        want(len(self.image_size) in (0, 2), "image_size holds height and width")
+        want(all(size > 0 for size in self.image_size), "image_size holds sizes > 0")

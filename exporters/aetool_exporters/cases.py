@@ -78,13 +78,15 @@ def make_suite(reference: Reference, samples: Samples) -> Suite:
     """Compute what Keras computes for every case."""
     values = np.asarray(samples.values, reference.input.dtype)
     cases = [_input_case(reference, name, given) for name, given in _inputs(values, samples)]
-    latent = cases[0].tensors["latent"]
-    scales = {"latent": output_scale(latent, per_channel=False)}
+    held_out = cases[0].tensors
     if reference.decoder is not None:
-        cases += [_latent_case(reference, name, given) for name, given in _latents(latent)]
-        scales["reconstruction"] = output_scale(
-            cases[0].tensors["reconstruction"], per_channel=len(reference.normalization.scale) > 1
-        )
+        cases += [_latent_case(reference, name, given) for name, given in _latents(held_out["latent"])]
+    channels_differ = len(reference.normalization.scale) > 1
+    scales = {
+        name: output_scale(values, per_channel=channels_differ and name == "reconstruction")
+        for name, values in held_out.items()
+        if name != "input"
+    }
     return Suite(tuple(cases), scales)
 
 
@@ -101,10 +103,9 @@ def golden_subset(suite: Suite) -> tuple[Case, ...]:
 
 
 def _input_case(reference: Reference, name: str, given: Array) -> Case:
-    latent = reference.compute("encoder", given)
-    tensors = {"input": given, "latent": latent}
+    tensors = {"input": given, **reference.compute_all("encoder", given)}
     if reference.decoder is not None:
-        tensors["reconstruction"] = reference.compute("decoder", latent)
+        tensors["reconstruction"] = reference.compute("decoder", tensors["latent"])
     return Case(name, tensors)
 
 

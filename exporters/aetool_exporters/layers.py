@@ -15,8 +15,7 @@ _REPEATED = re.compile(r"_\d+$")
 
 def layer_names(reference: Reference) -> frozenset[str]:
     """The names of all layers of encoder and decoder, nested ones included."""
-    models = [model for model in (reference.encoder, reference.decoder) if model is not None]
-    return frozenset(name for model in models for name in _nested(model))
+    return frozenset(name for model in reference.models for name in _nested(model))
 
 
 def _nested(layer: Any) -> list[str]:

@@ -8,14 +8,23 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from aetool_runtime.errors import ModelError
 from aetool_runtime.specs import Array, Normalization, Role, TensorSpec
 
 if TYPE_CHECKING:
     import keras
 
-__all__ = ["Reference"]
+__all__ = ["Interface", "Reference"]
 
 _BATCH = 64
+
+
+@dataclass(frozen=True)
+class Interface:
+    """A role's one input and its outputs, the role's own first."""
+
+    given: TensorSpec
+    returned: tuple[TensorSpec, ...]
 
 
 @dataclass(frozen=True)
@@ -27,7 +36,7 @@ class Reference:
     (what is exported), so that a mis-wired normalization shows as a parity failure.
 
     Args:
-        encoder: Keras model, normalized input [batch, …] → latent [batch, …].
+        encoder: Keras model, normalized input [batch, …] → latent [batch, …], or mean and log-variance of it.
         decoder: Keras model, latent → normalized reconstruction; ``None`` for an encoder alone.
         normalization: the identity for models that take raw values.
     """
@@ -35,6 +44,10 @@ class Reference:
     encoder: keras.Model
     decoder: keras.Model | None
     normalization: Normalization
+
+    @property
+    def models(self) -> tuple[keras.Model, ...]:
+        return (self.encoder,) if self.decoder is None else (self.encoder, self.decoder)
 
     @property
     def roles(self) -> tuple[Role, ...]:
@@ -45,8 +58,22 @@ class Reference:
         return _spec("input", self.encoder.inputs[0])
 
     @cached_property
+    def latents(self) -> tuple[TensorSpec, ...]:
+        """``latent``; of a variational encoder, which gives mean and log-variance, ``latent`` is the mean."""
+        outputs = self.encoder.outputs
+        if len(outputs) == 1:
+            return (_spec("latent", outputs[0]),)
+        if len(outputs) != 2:
+            raise ModelError(
+                f"the encoder has {len(outputs)} outputs",
+                expected="one (the latent), or two (its mean and log-variance)",
+                hint="export a model whose encoder leaves the others out",
+            )
+        return tuple(_spec(name, tensor) for name, tensor in _named(outputs).items())
+
+    @property
     def latent(self) -> TensorSpec:
-        return _spec("latent", self.encoder.outputs[0])
+        return self.latents[0]
 
     @cached_property
     def reconstruction(self) -> TensorSpec:
@@ -61,47 +88,68 @@ class Reference:
             counts["decoder"] = int(self.decoder.count_params())
         return counts
 
-    def tensors(self, role: Role) -> tuple[TensorSpec, TensorSpec]:
-        """The input and output of a role, with a free batch dimension."""
+    def interface(self, role: Role) -> Interface:
+        """What goes into a role and what comes out, with a free batch dimension."""
         if role == "encoder":
-            return self.input, self.latent
-        if role == "decoder":
-            return self.latent, self.reconstruction
-        return self.input, self.reconstruction
+            return Interface(self.input, self.latents)
+        return Interface(self.latent if role == "decoder" else self.input, (self.reconstruction,))
 
-    def trace(self, role: Role, tensor: Any) -> Any:
-        """Apply a role to a symbolic tensor: raw values in, raw values out. For the exporters' ``tf.function``."""
-        if role != "decoder":
-            tensor = self.encoder(self._normalize(tensor), training=False)
-        if role != "encoder":
-            assert self.decoder is not None
-            tensor = self._denormalize(self.decoder(tensor, training=False))
-        return tensor
+    def trace(self, role: Role, tensor: Any) -> dict[str, Any]:
+        """Apply a role to a symbolic tensor: raw values in, raw values out by name. For the exporters' ``tf.function``."""
+        if role == "encoder":
+            return self._encode(self._normalize(tensor))
+        latent = tensor if role == "decoder" else self._encode(self._normalize(tensor))["latent"]
+        assert self.decoder is not None
+        return {"reconstruction": self._denormalize(self.decoder(latent, training=False))}
 
     def compute(self, role: Role, array: Array) -> Array:
-        """The truth: what Keras computes for a role, raw values in, raw values out, in batches of at most 64."""
+        """The truth: a role's first output, as Keras computes it; raw values in, raw values out."""
+        return next(iter(self.compute_all(role, array).values()))
+
+    def compute_all(self, role: Role, array: Array) -> dict[str, Array]:
+        """The truth: all outputs of a role by name, computed in batches of at most 64."""
         if role == "autoencoder":
-            return self.compute("decoder", self.compute("encoder", array))
-        model = self.encoder if role == "encoder" else self.decoder
-        assert model is not None
-        given = self.normalization.apply(array) if role == "encoder" else np.asarray(array)
-        pieces = [
-            np.asarray(model(given[start : start + _BATCH], training=False)) for start in range(0, len(given), _BATCH)
-        ]
-        result = np.concatenate(pieces)
-        return result if role == "encoder" else self.normalization.invert(result)
+            return self.compute_all("decoder", self.compute("encoder", array))
+        given = self.normalization.apply(array) if role == "encoder" and not self._is_raw else np.asarray(array)
+        pieces = [self._piece(role, given[start : start + _BATCH]) for start in range(0, len(given), _BATCH)]
+        return {name: np.concatenate([piece[name] for piece in pieces]) for name in pieces[0]}
+
+    def _piece(self, role: Role, given: Array) -> dict[str, Array]:
+        if role == "encoder":
+            return {name: np.asarray(value) for name, value in self._encode(given).items()}
+        assert self.decoder is not None
+        result = np.asarray(self.decoder(given, training=False))
+        return {"reconstruction": result if self._is_raw else self.normalization.invert(result)}
+
+    def _encode(self, tensor: Any) -> dict[str, Any]:
+        return _named(self.encoder(tensor, training=False))
+
+    @property
+    def _is_raw(self) -> bool:
+        """Nothing to normalize; integers stay integers."""
+        return self.normalization.is_identity
 
     def _normalize(self, tensor: Any) -> Any:
-        if self.normalization.is_identity:
+        if self._is_raw:
             return tensor
         return (tensor - np.array(self.normalization.offset, np.float32)) / np.array(
             self.normalization.scale, np.float32
         )
 
     def _denormalize(self, tensor: Any) -> Any:
-        if self.normalization.is_identity:
+        if self._is_raw:
             return tensor
         return tensor * np.array(self.normalization.scale, np.float32) + np.array(self.normalization.offset, np.float32)
+
+
+def _named(outputs: Any) -> dict[str, Any]:
+    """An encoder's output, or its mean and log-variance, by name."""
+    if not isinstance(outputs, list | tuple):
+        return {"latent": outputs}
+    if len(outputs) == 1:
+        return {"latent": outputs[0]}
+    mean, logvar = outputs
+    return {"latent": mean, "latent_mean": mean, "latent_logvar": logvar}
 
 
 def _spec(name: str, tensor: Any) -> TensorSpec:

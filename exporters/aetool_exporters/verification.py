@@ -23,7 +23,8 @@ def verify(bundle: Bundle, reference: Reference, samples: Samples) -> Iterator[C
     Raises:
         ModelError: the model has other tensors than the bundle.
     """
-    for spec in [reference.tensors(role) for role in reference.roles][-1]:
+    interface = reference.interface(reference.roles[-1])
+    for spec in (interface.given, *interface.returned):
         held = bundle.manifest.tensor(spec.name)
         if held is None or held.sample_shape != spec.sample_shape:
             raise ModelError(

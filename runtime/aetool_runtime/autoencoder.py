@@ -16,6 +16,8 @@ from aetool_runtime.specs import Array, Artifact, Role, TensorSpec, format_shape
 
 __all__ = ["Autoencoder"]
 
+Runner = Callable[[Array], tuple[Array, ...]]
+
 
 class Autoencoder:
     """A bundle, opened for use. Raw values in, raw values out; made with ``Autoencoder.open``.
@@ -37,7 +39,7 @@ class Autoencoder:
         self.precision = precision
         self._engine = backend
         self._lock = threading.Lock()
-        self._loaded: dict[Role, Callable[[Array], Array]] = {}
+        self._loaded: dict[Role, Runner] = {}
         self._graphs: list[Graph] = []
         self._closed = False
 
@@ -86,15 +88,25 @@ class Autoencoder:
             InputError: the shape or type does not fit.
             BackendError: the engine failed.
         """
-        return (self._loaded.get("encoder") or self._load("encoder"))(samples)
+        return (self._loaded.get("encoder") or self._load("encoder"))(samples)[0]
+
+    def encode_all(self, samples: Array) -> dict[str, Array]:
+        """Samples to all that the encoder returns, by name.
+
+        ``latent`` alone for most bundles; a variational one adds ``latent_mean`` (which is its ``latent``) and
+        ``latent_logvar``, both [batch, …] like the latent. See ``encode``.
+        """
+        outputs = (self._loaded.get("encoder") or self._load("encoder"))(samples)
+        names = [output.name for output in _artifact(self.bundle, "encoder", self._engine, self.precision).outputs]
+        return dict(zip(names, outputs, strict=True))
 
     def decode(self, latents: Array) -> Array:
         """Latents to reconstructions: [batch, …] each; see ``encode``."""
-        return (self._loaded.get("decoder") or self._load("decoder"))(latents)
+        return (self._loaded.get("decoder") or self._load("decoder"))(latents)[0]
 
     def reconstruct(self, samples: Array) -> Array:
         """Samples to reconstructions, through the graph that holds encoder and decoder; see ``encode``."""
-        return (self._loaded.get("autoencoder") or self._load("autoencoder"))(samples)
+        return (self._loaded.get("autoencoder") or self._load("autoencoder"))(samples)[0]
 
     def tensor(self, name: str) -> TensorSpec:
         """The spec of ``input``, ``latent`` or ``reconstruction``, with a free batch dimension.
@@ -126,7 +138,7 @@ class Autoencoder:
     def __repr__(self) -> str:
         return f"<Autoencoder {self.bundle.manifest.name} {self.precision} on {self.backend}/{self.device}>"
 
-    def _load(self, role: Role) -> Callable[[Array], Array]:
+    def _load(self, role: Role) -> Runner:
         with self._lock:
             if self._closed:
                 raise UsageError("the autoencoder is closed", where=str(self.bundle.path), hint="open it again")
@@ -139,13 +151,13 @@ class Autoencoder:
             return self._loaded[role]
 
 
-def _runner(graph: Graph, artifact: Artifact) -> Callable[[Array], Array]:
+def _runner(graph: Graph, artifact: Artifact) -> Runner:
     """The hot path: a few comparisons, then the engine."""
     spec = artifact.inputs[0]
     dtype, rank, sample = np.dtype(spec.dtype), len(spec.shape), spec.sample_shape
     run = graph.run
 
-    def call(array: Array) -> Array:
+    def call(array: Array) -> tuple[Array, ...]:
         if not (
             type(array) is np.ndarray
             and array.dtype == dtype
@@ -157,7 +169,7 @@ def _runner(graph: Graph, artifact: Artifact) -> Callable[[Array], Array]:
             array = _fit(array, dtype, rank, spec)
             if not len(array):
                 return _nothing(artifact)
-        return run(array)[0]
+        return run(array)
 
     return call
 
@@ -197,9 +209,10 @@ def _check_range(given: Array, spec: TensorSpec) -> None:
         )
 
 
-def _nothing(artifact: Artifact) -> Array:
-    output = artifact.outputs[0]
-    return np.zeros((0, *(size or 0 for size in output.sample_shape)), output.dtype)
+def _nothing(artifact: Artifact) -> tuple[Array, ...]:
+    return tuple(
+        np.zeros((0, *(size or 0 for size in output.sample_shape)), output.dtype) for output in artifact.outputs
+    )
 
 
 def _choose(bundle: Bundle, name: str | None, device: str, precision: str) -> Backend:

@@ -199,6 +199,15 @@ def oddball() -> Reference:
     return compose((8,), [layers.Dense(4, "tanh"), InverseErf(name="oddball")], [layers.Dense(8)])
 
 
+def variational() -> Reference:
+    """An encoder that gives mean and log-variance."""
+    given = keras.Input((12,))
+    tensor = layers.Dense(8, "tanh")(given)
+    encoder = keras.Model(given, [layers.Dense(3, name="mean")(tensor), layers.Dense(3, name="logvar")(tensor)])
+    decoder = _chain(keras.Input((3,)), [layers.Dense(12)])
+    return Reference(_scrambled(encoder), _scrambled(decoder), Normalization())
+
+
 MODELS: dict[str, Callable[[], Reference]] = {
     builder.__name__: builder
     for builder in (
@@ -217,5 +226,6 @@ MODELS: dict[str, Callable[[], Reference]] = {
         lstm,
         gru,
         tokens,
+        variational,
     )
 }

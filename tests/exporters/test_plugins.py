@@ -27,7 +27,8 @@ class MatrixExporter:
     def export(self, reference: Reference, request: ExportRequest) -> Exported:
         artifacts, files = [], {}
         for role in reference.roles:
-            given, returned = reference.tensors(role)
+            interface = reference.interface(role)
+            given = interface.given
             size = given.sample_shape[0] or 0
             offset = reference.compute(role, np.zeros((1, size), np.float32))
             matrix = reference.compute(role, np.eye(size, dtype=np.float32)) - offset
@@ -36,7 +37,7 @@ class MatrixExporter:
             path = f"matrix/{role}.npz"
             files[path] = stream.getvalue()
             tolerance = Tolerance(1e-4, 1e-3)
-            artifacts.append(Artifact(role, self.format, "float32", path, (given,), (returned,), tolerance))
+            artifacts.append(Artifact(role, self.format, "float32", path, (given,), interface.returned, tolerance))
         return Exported(tuple(artifacts), files)
 
 

@@ -26,12 +26,12 @@ def build(reference: Reference, role: Role, opset: int, metadata: Mapping[str, s
         UnsupportedOperatorError: an operation without an ONNX counterpart.
         ConversionError: the converter failed, or its result is not valid.
     """
-    given, returned = reference.tensors(role)
+    wanted = reference.interface(role)
     model = convert(reference, role, opset)
     refuse_unsupported(model, layer_names(reference))
-    set_interface(model, given, returned)
-    model = simplify(model, given, returned)
+    set_interface(model, wanted)
+    model = simplify(model, wanted)
     onnx.helper.set_model_props(model, dict(metadata))
     model = canonicalize(model)
-    check(model, given, returned)
+    check(model, wanted)
     return serialize(model)

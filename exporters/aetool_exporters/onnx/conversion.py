@@ -50,9 +50,9 @@ def convert(reference: Reference, role: Role, opset: int) -> onnx.ModelProto:
 
 
 def _traceable(reference: Reference, role: Role) -> Any:
-    given, returned = reference.tensors(role)
+    given = reference.interface(role).given
     signature = [tf.TensorSpec(given.shape, given.dtype, name=given.name)]
-    return tf.function(lambda tensor: {returned.name: reference.trace(role, tensor)}, input_signature=signature)
+    return tf.function(lambda tensor: reference.trace(role, tensor), input_signature=signature)
 
 
 def _failure(role: Role, why: str) -> ConversionError:

@@ -48,14 +48,14 @@ def _check_opset(opset: int) -> None:
 
 
 def _artifact(reference: Reference, request: ExportRequest, role: Role) -> Artifact:
-    given, returned = reference.tensors(role)
+    interface = reference.interface(role)
     return Artifact(
         role=role,
         format="onnx",
         precision=request.precision,
         path=f"onnx/{role}.{request.precision}.onnx",
-        inputs=(given,),
-        outputs=(returned,),
+        inputs=(interface.given,),
+        outputs=interface.returned,
         tolerance=DEFAULT_TOLERANCES[request.precision],
         opset=request.opset,
     )

@@ -5,29 +5,32 @@ from __future__ import annotations
 import numpy as np
 import onnx
 
+from aetool_exporters.reference import Interface
 from aetool_runtime.errors import ConversionError
 from aetool_runtime.specs import TensorSpec
 
 __all__ = ["check_interface", "set_interface"]
 
 
-def set_interface(model: onnx.ModelProto, given: TensorSpec, returned: TensorSpec) -> None:
+def set_interface(model: onnx.ModelProto, wanted: Interface) -> None:
     """Say exactly what goes in and out: a free ``batch`` first, then sizes, in place of the converter's guesses.
 
     Raises:
         ConversionError: the graph has other inputs or outputs than these.
     """
-    check_interface(model, given, returned)
-    model.graph.input[0].CopyFrom(_value(given))
-    model.graph.output[0].CopyFrom(_value(returned))
+    check_interface(model, wanted)
+    del model.graph.input[:], model.graph.output[:]
+    model.graph.input.append(_value(wanted.given))
+    model.graph.output.extend(map(_value, wanted.returned))
 
 
-def check_interface(model: onnx.ModelProto, given: TensorSpec, returned: TensorSpec) -> None:
-    """Raise unless the graph has exactly this input and this output."""
-    for kind, met, spec in (("inputs", model.graph.input, given), ("outputs", model.graph.output, returned)):
-        names = [tensor.name for tensor in met]
-        if names != [spec.name]:
-            raise ConversionError(f"the converted graph has the {kind} {names}", expected=f"[{spec.name!r}]")
+def check_interface(model: onnx.ModelProto, wanted: Interface) -> None:
+    """Raise unless the graph has exactly this input and these outputs."""
+    graph = model.graph
+    for kind, met, specs in (("inputs", graph.input, (wanted.given,)), ("outputs", graph.output, wanted.returned)):
+        names, expected = sorted(tensor.name for tensor in met), sorted(spec.name for spec in specs)
+        if names != expected:
+            raise ConversionError(f"the converted graph has the {kind} {names}", expected=f"{expected}")
 
 
 def _value(spec: TensorSpec) -> onnx.ValueInfoProto:

@@ -7,13 +7,13 @@ import logging
 import onnx
 
 from aetool_exporters.onnx.validity import check
+from aetool_exporters.reference import Interface
 from aetool_runtime.errors import ConversionError
-from aetool_runtime.specs import TensorSpec
 
 __all__ = ["simplify"]
 
 
-def simplify(model: onnx.ModelProto, given: TensorSpec, returned: TensorSpec) -> onnx.ModelProto:
+def simplify(model: onnx.ModelProto, wanted: Interface) -> onnx.ModelProto:
     """The model with constants folded and nodes fused; the model as it was where that does not stay valid.
 
     Nothing is lost by going on with the model as it was: the same function, computed more slowly.
@@ -24,7 +24,7 @@ def simplify(model: onnx.ModelProto, given: TensorSpec, returned: TensorSpec) ->
     original.CopyFrom(model)
     try:
         slim: onnx.ModelProto = onnxslim.slim(model)
-        check(slim, given, returned)
+        check(slim, wanted)
     except ConversionError as error:
         return _unslimmed(original, error.what)
     except Exception as error:  # onnxslim raises whatever its passes run into

@@ -6,19 +6,19 @@ import onnx
 
 from aetool_exporters.onnx.interface import check_interface
 from aetool_exporters.reason import reason
+from aetool_exporters.reference import Interface
 from aetool_runtime.errors import ConversionError
-from aetool_runtime.specs import TensorSpec
 
 __all__ = ["check"]
 
 
-def check(model: onnx.ModelProto, given: TensorSpec, returned: TensorSpec) -> None:
-    """Raise unless the model passes ONNX's own checker, shapes included, and has exactly this input and output.
+def check(model: onnx.ModelProto, wanted: Interface) -> None:
+    """Raise unless the model passes ONNX's own checker, shapes included, and has exactly this interface.
 
     Raises:
         ConversionError: says what the checker found.
     """
-    check_interface(model, given, returned)
+    check_interface(model, wanted)
     try:
         onnx.checker.check_model(model, full_check=True)
     except Exception as error:  # the checker raises several kinds, and ValueError above 2 GiB

@@ -58,13 +58,14 @@ def _saved_model(reference: Reference, wanted: tuple[Signature, ...]) -> Any:
     if reference.decoder is not None:
         archive.track(reference.decoder)
     for signature in wanted:
-        spec = tf.TensorSpec(signature.given.shape, signature.given.dtype, name=signature.given.name)
+        given = signature.interface.given
+        spec = tf.TensorSpec(given.shape, given.dtype, name=given.name)
         archive.add_endpoint(signature.key, _endpoint(reference, signature), input_signature=[spec])
     return archive
 
 
 def _endpoint(reference: Reference, signature: Signature) -> Callable[[Any], dict[str, Any]]:
-    return lambda tensor: {signature.returned.name: reference.trace(signature.role, tensor)}
+    return lambda tensor: reference.trace(signature.role, tensor)
 
 
 def _translated(error: Exception, layers: Collection[str]) -> ConversionError:

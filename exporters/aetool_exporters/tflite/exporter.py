@@ -32,8 +32,8 @@ class TfliteExporter:
         check_precision(self.format, self.precisions, request.precision)
         wanted = signatures(reference)
         for signature in wanted:
-            _check_sizes(signature.given)
-            _check_sizes(signature.returned)
+            for spec in (signature.interface.given, *signature.interface.returned):
+                _check_sizes(spec)
         path = f"tflite/model.{request.precision}.tflite"
         artifacts = tuple(_artifact(signature, path, request.precision) for signature in wanted)
         return Exported(artifacts, {path: _file(reference, request, wanted)})
@@ -54,8 +54,8 @@ def _artifact(signature: Signature, path: str, precision: str) -> Artifact:
         format="tflite",
         precision=precision,
         path=path,
-        inputs=(signature.given,),
-        outputs=(signature.returned,),
+        inputs=(signature.interface.given,),
+        outputs=signature.interface.returned,
         tolerance=DEFAULT_TOLERANCES[precision],
         signature=signature.key,
     )

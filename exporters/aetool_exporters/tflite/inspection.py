@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from aetool_exporters.tflite.flatbuffer import builtin_name, tensor_dtype
@@ -52,11 +53,17 @@ def check_signatures(model: Any, wanted: tuple[Signature, ...]) -> None:
     for signature in wanted:
         entry = met[signature.key]
         tensors = model.subgraphs[entry.subgraphIndex].tensors
-        for maps, spec in ((entry.inputs, signature.given), (entry.outputs, signature.returned)):
-            found = [_spec(_text(item.name), tensors[item.tensorIndex]) for item in maps]
-            if found != [spec]:
-                texts = ", ".join(map(str, found))
-                raise ConversionError(f"signature {signature.key!r} has the tensors {texts}", expected=str(spec))
+        interface = signature.interface
+        for maps, specs in ((entry.inputs, (interface.given,)), (entry.outputs, interface.returned)):
+            found = {_spec(_text(item.name), tensors[item.tensorIndex]) for item in maps}
+            if found != set(specs):
+                raise ConversionError(
+                    f"signature {signature.key!r} has the tensors {_listed(found)}", expected=_listed(specs)
+                )
+
+
+def _listed(specs: Iterable[TensorSpec]) -> str:
+    return ", ".join(sorted(map(str, specs)))
 
 
 def _spec(name: str, tensor: Any) -> TensorSpec:

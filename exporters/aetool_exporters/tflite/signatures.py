@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from aetool_exporters.reference import Reference
+from aetool_exporters.reference import Interface, Reference
 from aetool_runtime.specs import Role, TensorSpec
 
 __all__ = ["Signature", "signatures"]
@@ -19,19 +19,22 @@ class Signature:
     Args:
         key: ``encode``, ``decode`` or ``reconstruct``.
         role: what it computes.
-        given, returned: its one input and its one output, with a batch of 1: the engine is faster with it, and
-            recurrent layers cannot be converted without.
+        interface: its input and outputs, with a batch of 1: the engine is faster with it, and recurrent layers cannot
+            be converted without.
     """
 
     key: str
     role: Role
-    given: TensorSpec
-    returned: TensorSpec
+    interface: Interface
 
 
 def signatures(reference: Reference) -> tuple[Signature, ...]:
     """One signature per role; ``encode`` comes first."""
-    return tuple(Signature(_KEYS[role], role, *map(_single, reference.tensors(role))) for role in reference.roles)
+    return tuple(Signature(_KEYS[role], role, _single_batch(reference.interface(role))) for role in reference.roles)
+
+
+def _single_batch(interface: Interface) -> Interface:
+    return Interface(_single(interface.given), tuple(map(_single, interface.returned)))
 
 
 def _single(spec: TensorSpec) -> TensorSpec:

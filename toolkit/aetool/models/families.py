@@ -3,44 +3,65 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from aetool.config import Conv1dModel, Conv2dModel, DenseModel, ModelConfig
+from aetool.config import Conv1dModel, Conv2dModel, DenseModel, LatentConfig, ModelConfig, PlainLatent
 from aetool.models.autoencoder import KerasAutoencoder
 from aetool.models.backend import import_keras
+from aetool.models.latents import LatentEnds
 from aetool.models.layers import Layers
 from aetool_runtime.errors import UsageError
 
 __all__ = ["build_autoencoder"]
 
 
-def build_autoencoder(model: ModelConfig, sample_shape: tuple[int, ...], seed: int) -> KerasAutoencoder:
+def build_autoencoder(
+    model: ModelConfig,
+    sample_shape: tuple[int, ...],
+    seed: int,
+    *,
+    latent: LatentConfig | None = None,
+    input_shape: tuple[int, ...] | None = None,
+) -> KerasAutoencoder:
     """Build an untrained autoencoder; the same arguments give the same initial weights.
 
     Args:
         model: the family and its sizes.
-        sample_shape: without the batch dimension.
+        sample_shape: what the decoder returns, without the batch dimension.
         seed: of the initial weights.
+        latent: what is between the halves; a plain one where it is left out.
+        input_shape: what the encoder takes, where it is not a sample.
 
     Raises:
-        UsageError: the family does not take samples of that shape; says what it takes.
+        UsageError: the family does not take samples of that shape, or the latent not what it computes; says what.
         DependencyError: Keras or TensorFlow is not installed.
     """
     keras = import_keras()
     seeds = np.random.default_rng(seed)
-    inputs = keras.Input(sample_shape, name="input")
-    latent = keras.Input((model.latent,), name="latent")
-    encoder, decoder = Layers("encoder", seeds), Layers("decoder", seeds)
+    ends = LatentEnds(latent or PlainLatent(), seeds)
+    inputs = keras.Input(input_shape or sample_shape, name="input")
+    wide = replace(model, latent=model.latent * ends.heads)
+    encoded = ends.encoded(_encode(Layers("encoder", seeds), inputs, wide))
+    entry, tensor = ends.decoded()
+    decoded = _decode(Layers("decoder", seeds), tensor, model, sample_shape)
+    return ends.autoencoder(keras.Model(inputs, encoded, name="encoder"), keras.Model(entry, decoded, name="decoder"))
+
+
+def _encode(layers: Layers, tensor: Any, model: ModelConfig) -> Any:
     if isinstance(model, DenseModel):
-        outputs = _dense_encoder(encoder, inputs, model), _dense_decoder(decoder, latent, model, sample_shape)
-    else:
-        _check_sizes(model, sample_shape)
-        outputs = _conv_encoder(encoder, inputs, model), _conv_decoder(decoder, latent, model, sample_shape)
-    return KerasAutoencoder(
-        keras.Model(inputs, outputs[0], name="encoder"), keras.Model(latent, outputs[1], name="decoder")
-    )
+        return _dense_encoder(layers, tensor, model)
+    _check_sizes(model, tuple(tensor.shape[1:]))
+    return _conv_encoder(layers, tensor, model)
+
+
+def _decode(layers: Layers, tensor: Any, model: ModelConfig, sample_shape: tuple[int, ...]) -> Any:
+    if isinstance(model, DenseModel):
+        return _dense_decoder(layers, tensor, model, sample_shape)
+    _check_sizes(model, sample_shape)
+    return _conv_decoder(layers, tensor, model, sample_shape)
 
 
 def _dense_encoder(layers: Layers, tensor: Any, model: DenseModel) -> Any:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, cast
 
 from aetool_exporters.bundle_writer import bundle_files, make_golden, write_folder
 from aetool_exporters.cases import Samples, Suite, golden_subset, make_suite, synthetic_samples
+from aetool_exporters.complexity import count_reference
 from aetool_exporters.guide import GUIDE_PATH, format_guide
 from aetool_exporters.reference import Reference
 from aetool_exporters.request import Exported, Exporter, ExportRequest
@@ -179,6 +180,7 @@ def _contents(
         input_maximum=samples.maximum,
         parameters=reference.parameters,
         created_with=_versions(),
+        complexity=count_reference(reference, samples.values.shape[1:]),
     )
     kept = [check for check in verdict.checks if check.artifact in manifest.artifacts]
     files = {

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from aetool_runtime.complexity import Complexity, complexity_json
 from aetool_runtime.errors import UnsafeError
 from aetool_runtime.specs import Artifact, Normalization, OutputScale, TensorSpec
 
@@ -93,6 +94,8 @@ class Manifest:
         parameters: role → number of trained values.
         created_with: package → version.
         requires: features that a reader must know to use the bundle.
+        latent_prior: what latents may be drawn from, such as ``standard_normal``; "" when it is not told.
+        complexity: what each role costs, layer by layer; empty when nothing was counted.
     """
 
     name: str
@@ -105,6 +108,8 @@ class Manifest:
     parameters: Mapping[str, int] = field(default_factory=dict)
     created_with: Mapping[str, str] = field(default_factory=dict)
     requires: tuple[str, ...] = ()
+    latent_prior: str = ""
+    complexity: Complexity = field(default_factory=dict)
 
     def tensor(self, name: str) -> TensorSpec | None:
         """The spec that artifacts give for a tensor name, with a free batch dimension; ``None`` when there is none."""
@@ -148,9 +153,16 @@ def format_manifest(manifest: Manifest) -> bytes:
         },
         "parameters": dict(manifest.parameters),
         "created_with": dict(sorted(manifest.created_with.items())),
+        **_optional(manifest),
         "files": {path: _plain(manifest.files[path]) for path in sorted(manifest.files)},
     }
     return (json.dumps(document, indent=1, allow_nan=False) + "\n").encode()
+
+
+def _optional(manifest: Manifest) -> dict[str, Any]:
+    """Members that are left out where there is nothing to say."""
+    document = {"latent_prior": manifest.latent_prior, "complexity": complexity_json(manifest.complexity)}
+    return {key: value for key, value in document.items() if value}
 
 
 def _artifact_json(artifact: Artifact) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+from aetool_runtime.complexity import parse_complexity
 from aetool_runtime.errors import VersionError
 from aetool_runtime.manifest import (
     ELEMENT_BYTES,
@@ -59,6 +60,7 @@ def parse_manifest(text: bytes, where: str = "manifest.json") -> Manifest:
     if len(set(keys)) != len(keys):
         root["artifacts"].refuse("lists a role, format and precision twice", "each once")
     minimum, maximum = _input_range(root["input_range"])
+    prior = root.get("latent_prior")
     return Manifest(
         name=root["name"].text(),
         artifacts=artifacts,
@@ -70,6 +72,8 @@ def parse_manifest(text: bytes, where: str = "manifest.json") -> Manifest:
         parameters={key: node.natural() for key, node in root["parameters"].members()},
         created_with={key: node.text() for key, node in root["created_with"].members()},
         requires=tuple(node.text() for node in root["requires"].items()),
+        latent_prior="" if prior is None else _open_name(prior),
+        complexity=parse_complexity(root.get("complexity")),
     )
 
 

@@ -13,6 +13,7 @@ import tensorflow as tf
 import tf2onnx
 
 from aetool_exporters.onnx.handlers import HANDLERS
+from aetool_exporters.onnx.tracing import onnx_layers
 from aetool_exporters.reason import reason
 from aetool_exporters.reference import Reference
 from aetool_runtime.errors import AetoolError, ConversionError
@@ -31,7 +32,7 @@ def convert(reference: Reference, role: Role, opset: int) -> onnx.ModelProto:
     """
     function = _traceable(reference, role)
     try:
-        with _watched_log() as complaints:
+        with _watched_log() as complaints, onnx_layers(reference):
             model, _ = tf2onnx.convert.from_function(
                 function,
                 input_signature=function.input_signature,

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import tf2onnx
 
+from aetool_exporters.onnx.recurrent import rewrite_gru
+
 __all__ = ["HANDLERS"]
 
 
@@ -31,5 +33,9 @@ def _with_one(graph: Any, node: Any, name: str, inner: str, order: Callable[[str
     graph.make_node("Sub", order(one, value), outputs=[target], name=f"{name}/difference", shapes=shapes, dtypes=dtypes)
 
 
-HANDLERS: dict[str, Callable[[Any, Any, str, Sequence[Any]], None]] = {"Erfc": _erfc, "Expm1": _expm1}
+HANDLERS: dict[str, Callable[[Any, Any, str, Sequence[Any]], None]] = {
+    "CudnnRNN": rewrite_gru,
+    "Erfc": _erfc,
+    "Expm1": _expm1,
+}
 """TensorFlow's operation → the function that rewrites a node of tf2onnx's graph."""

@@ -52,7 +52,7 @@ def test_presets():
     [
         (
             "[modle]\n",
-            "modle is not known; expected one of data, model, latent, task, corruption, penalty, training\n  try: did",
+            "modle is not known; expected one of data, model, latent, task, corruption, penalty, balance, training, tune\n",
         ),
         ("[model]\n", "model.family is missing; expected dense, conv1d, conv2d"),
         ('[model]\nfamily = "conv2"\n', "model.family is 'conv2'; expected dense, conv1d, conv2d\n  try: did you mean"),

@@ -4,6 +4,7 @@ Frozen. Reading is strict: a key that is not known, or a value of the wrong type
 path. What was resolved is written back and reads equal.
 """
 
+from aetool.config.balance import BalanceConfig
 from aetool.config.data import DataConfig
 from aetool.config.goal import CorruptionConfig, PenaltyConfig, TaskConfig
 from aetool.config.latent import (
@@ -21,6 +22,7 @@ from aetool.config.training import TrainingConfig
 __all__ = [
     "Activation",
     "AdversarialLatent",
+    "BalanceConfig",
     "Config",
     "Conv1dModel",
     "Conv2dModel",

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
+from aetool.config.balance import BalanceConfig
 from aetool.config.data import DataConfig
 from aetool.config.goal import CorruptionConfig, PenaltyConfig, TaskConfig
 from aetool.config.latent import LATENTS
@@ -18,9 +19,18 @@ from aetool.config.training import TrainingConfig
 from aetool.data.packages import import_package
 from aetool_runtime.errors import InputError, UsageError
 
-__all__ = ["config_text", "load_config", "load_preset", "parse_config", "preset_names"]
+__all__ = [
+    "check_keys",
+    "config_text",
+    "convert_section",
+    "load_config",
+    "load_preset",
+    "parse_config",
+    "preset_names",
+]
 
 _PRESETS = Path(__file__).parents[1] / "presets"
+_TUNE = "tune"  # may stand in the same file: read by ``aetool tune``, overlooked by all others
 
 
 def preset_names() -> list[str]:
@@ -67,7 +77,7 @@ def parse_config(text: str, where: str = "configuration") -> Config:
         table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise InputError(f"is not TOML ({error})", where=where) from error
-    _check_keys(table, list(SECTIONS), "", where)
+    check_keys(table, [*SECTIONS, _TUNE], "", where)
     for name, section in table.items():
         if not isinstance(section, dict):
             raise UsageError(f"{name} is {section!r}", where=where, expected=f"a section [{name}]")
@@ -79,9 +89,10 @@ def parse_config(text: str, where: str = "configuration") -> Config:
         "task": TaskConfig,
         "corruption": CorruptionConfig,
         "penalty": PenaltyConfig,
+        "balance": BalanceConfig,
         "training": TrainingConfig,
     }
-    return Config(**{name: _convert(sections[name], kinds[name], name, where) for name in SECTIONS})
+    return Config(**{name: convert_section(sections[name], kinds[name], name, where) for name in SECTIONS})
 
 
 def _chosen(
@@ -95,9 +106,14 @@ def _chosen(
     raise UsageError(met, where=where, expected=", ".join(kinds), hint=_near(str(name), kinds))
 
 
-def _convert(table: Mapping[str, Any], kind: type[Any], section: str, where: str) -> Any:
+def convert_section(table: Mapping[str, Any], kind: type[Any], section: str, where: str) -> Any:
+    """A table as a section of the configuration.
+
+    Raises:
+        UsageError: a key or value that is not known; names the path.
+    """
     msgspec = import_package("msgspec", extra="train")
-    _check_keys(table, [item.name for item in dataclasses.fields(kind)], f"{section}.", where)
+    check_keys(table, [item.name for item in dataclasses.fields(kind)], f"{section}.", where)
     try:
         return msgspec.convert(table, kind)
     except msgspec.ValidationError as error:
@@ -123,7 +139,12 @@ def _wrong_value(
     )
 
 
-def _check_keys(table: Mapping[str, Any], known: list[str], prefix: str, where: str) -> None:
+def check_keys(table: Mapping[str, Any], known: list[str], prefix: str, where: str) -> None:
+    """Refuse a key that is not known.
+
+    Raises:
+        UsageError: names it, and suggests the nearest.
+    """
     for key in table:
         if key not in known:
             raise UsageError(

@@ -6,6 +6,7 @@ import dataclasses
 from dataclasses import dataclass, field
 from typing import Any
 
+from aetool.config.balance import BalanceConfig
 from aetool.config.data import DataConfig
 from aetool.config.goal import CorruptionConfig, PenaltyConfig, TaskConfig
 from aetool.config.latent import LatentConfig, PlainLatent
@@ -14,7 +15,7 @@ from aetool.config.training import TrainingConfig
 
 __all__ = ["SECTIONS", "Config", "config_differences"]
 
-SECTIONS = ("data", "model", "latent", "task", "corruption", "penalty", "training")  # as they are written
+SECTIONS = ("data", "model", "latent", "task", "corruption", "penalty", "balance", "training")  # as they are written
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,7 @@ class Config:
     task: TaskConfig = field(default_factory=TaskConfig)
     corruption: CorruptionConfig = field(default_factory=CorruptionConfig)
     penalty: PenaltyConfig = field(default_factory=PenaltyConfig)
+    balance: BalanceConfig = field(default_factory=BalanceConfig)
 
 
 def config_differences(ours: Config, theirs: Config) -> list[str]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 __all__ = ["EpochDone", "EpochLoss", "Event", "Notice", "StepsDone"]
@@ -16,11 +17,16 @@ class EpochLoss:
         epoch: from 1.
         loss: mean over the training samples while they were trained on, as ``keras.Model.fit`` has it.
         validation_loss: mean over the validation samples at the end of the epoch.
+        parts, validation_parts: what the two consist of, by name, weighted: ``reconstruction``, ``kl``,
+            ``commitment``, ``adversarial``, ``discriminator``, ``penalty_l1``, ``penalty_kl``, ``penalty_contractive``.
+            The losses are their sums, but for the two of the adversarial game.
     """
 
     epoch: int
     loss: float
     validation_loss: float
+    parts: Mapping[str, float] = field(default_factory=dict)
+    validation_parts: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

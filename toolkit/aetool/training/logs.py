@@ -1,4 +1,4 @@
-"""TensorBoard logs: one scalar each for loss and validation loss, a step per epoch."""
+"""TensorBoard logs: one scalar each for loss and validation loss, and for the loss's parts; a step per epoch."""
 
 from __future__ import annotations
 
@@ -24,6 +24,8 @@ class TensorBoardLog:
         with self._writer.as_default(step=point.epoch):
             self._scalar("loss", point.loss)
             self._scalar("validation_loss", point.validation_loss)
+            for name, value in point.parts.items() if len(point.parts) > 1 else ():
+                self._scalar(f"parts/{name}", value)
         self._writer.flush()
 
     def close(self) -> None:

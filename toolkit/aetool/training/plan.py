@@ -9,6 +9,7 @@ from pathlib import Path
 from aetool.config import Config
 from aetool.data import PreparedData, Report, prepare_data
 from aetool.models import KerasAutoencoder, build_autoencoder
+from aetool.training.combinations import check_config, check_model, input_shape
 from aetool.training.recipe import make_optimizer
 
 __all__ = ["Plan", "plan_training"]
@@ -39,11 +40,19 @@ def plan_training(config: Config, data: str | Path, report: Report) -> Plan:
 
     Raises:
         InputError: the data cannot be used.
-        UsageError: the model does not take such samples, or there is no such optimizer.
+        UsageError: the model does not take such samples, sections that exclude each other, or no such optimizer.
         DependencyError: a package is missing.
     """
     make_optimizer(config.training, 1)  # a wrong name is told before hours of reading
+    check_config(config)
     prepared = prepare_data(data, config.data, report)
     resolved = replace(config, data=replace(config.data, sample_shape=prepared.sample_shape))
-    model = build_autoencoder(config.model, prepared.sample_shape, config.training.seed)
+    model = build_autoencoder(
+        config.model,
+        prepared.sample_shape,
+        config.training.seed,
+        latent=config.latent,
+        input_shape=input_shape(config.task, prepared.sample_shape),
+    )
+    check_model(config, model.encoder)
     return Plan(resolved, prepared, model)

@@ -11,7 +11,12 @@ from aetool_runtime.errors import UsageError
 
 __all__ = ["make_loss", "make_optimizer"]
 
-_LOSSES = {"mse": "MeanSquaredError", "mae": "MeanAbsoluteError", "binary_crossentropy": "BinaryCrossentropy"}
+_LOSSES = {
+    "mse": "MeanSquaredError",
+    "mae": "MeanAbsoluteError",
+    "binary_crossentropy": "BinaryCrossentropy",
+    "sparse_categorical_crossentropy": "SparseCategoricalCrossentropy",
+}
 
 
 def make_loss(training: TrainingConfig) -> Any:

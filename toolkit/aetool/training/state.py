@@ -1,7 +1,8 @@
 """The saved state of a run, from which it goes on bit for bit: ``training/state.npz``, plain arrays, no pickle.
 
-``progress`` (JSON text); ``model_00000 …`` (weights, moving averages and seeds, in Keras' order); ``optimizer_00000 …``
-(step count and moments); ``best_00000 …`` (as ``model``, of the best epoch; absent before the first epoch ends).
+``progress`` (JSON text); ``model_00000 …`` (weights, moving averages and seeds in Keras' order, then the codebook, or
+the discriminator with its optimizer); ``optimizer_00000 …`` (step count and moments); ``best_00000 …`` (as ``model``,
+of the best epoch; absent before the first epoch ends).
 """
 
 from __future__ import annotations
@@ -30,26 +31,25 @@ class Progress:
         data: sha256 of the samples that it trains on.
         epoch: epochs that are done.
         batch: batches that are done in the running epoch.
-        loss_sum: over those batches: loss × samples.
+        sums: over those batches: each part of the loss × samples.
         history: one point per epoch that is done.
     """
 
     data: str
     epoch: int = 0
     batch: int = 0
-    loss_sum: float = 0.0
+    sums: tuple[float, ...] = ()
     history: tuple[EpochLoss, ...] = ()
 
-    def after_batches(self, losses: Sequence[float], samples: int) -> Progress:
-        """After batches of ``samples`` samples each."""
-        total = self.loss_sum
-        for loss in losses:  # one by one: the sum must not depend on how batches were grouped into blocks
-            total += float(loss) * samples
-        return replace(self, batch=self.batch + len(losses), loss_sum=total)
+    def after_batches(self, losses: Sequence[Sequence[float]], samples: int) -> Progress:
+        """After batches of ``samples`` samples each; the parts of the loss of each batch."""
+        sums = self.sums or (0.0,) * len(losses[0])
+        for parts in losses:  # one by one: the sums must not depend on how batches were grouped into blocks
+            sums = tuple(total + float(part) * samples for total, part in zip(sums, parts, strict=True))
+        return replace(self, batch=self.batch + len(losses), sums=sums)
 
-    def after_epoch(self, samples: int, validation_loss: float) -> Progress:
-        """After the last batch of an epoch of ``samples`` samples."""
-        point = EpochLoss(self.epoch + 1, self.loss_sum / samples, validation_loss)
+    def after_epoch(self, point: EpochLoss) -> Progress:
+        """After the last batch of an epoch, which ``point`` is about."""
         return Progress(self.data, self.epoch + 1, history=(*self.history, point))
 
     def best_epoch(self, min_delta: float) -> int:
@@ -90,8 +90,9 @@ def load_state(path: Path) -> State:
         with np.load(path, allow_pickle=False) as archive:
             table = json.loads(str(archive["progress"]))
             history = tuple(EpochLoss(**point) for point in table.pop("history"))
+            sums = tuple(table.pop("sums"))
             kinds = {kind: _list(archive, kind) for kind in ("model", "optimizer", "best")}
-        return State(Progress(**table, history=history), **kinds)
+        return State(Progress(**table, sums=sums, history=history), **kinds)
     except (ValueError, KeyError, TypeError, OSError, EOFError, zipfile.BadZipFile) as error:
         raise ModelError(
             f"the saved state cannot be read ({error})", where=str(path), hint="train again with --overwrite"

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from aetool.data import Dataset
-from aetool.training.events import EpochDone, Event, StepsDone
+from aetool.training.events import EpochDone, EpochLoss, Event, StepsDone
 from aetool.training.interrupt import StopRequest
+from aetool.training.objective import Objective
 from aetool.training.plan import Plan
-from aetool.training.recipe import make_loss, make_optimizer
 from aetool.training.state import Progress, State
 from aetool.training.steps import CompiledSteps
 from aetool_runtime.errors import InputError, InterruptedRun
@@ -43,9 +42,9 @@ class Trainer:
     def __init__(self, plan: Plan, save: Callable[[State], None], report: Callable[[Event], None]) -> None:
         self._plan, self._save, self._report = plan, save, report
         self._config = plan.config.training
-        self._model = plan.autoencoder.whole
-        self._optimizer = make_optimizer(self._config, self._config.epochs * plan.batches)
-        self._steps = CompiledSteps(self._model, make_loss(self._config), self._optimizer)
+        self._objective = Objective(plan)
+        self._dtype = str(plan.autoencoder.encoder.inputs[0].dtype)
+        self._steps = CompiledSteps(self._objective, plan.data.sample_shape, self._dtype)
         self._best: list[Array] = []
         self._block = 1
         self._saved = time.monotonic()
@@ -54,13 +53,13 @@ class Trainer:
     @property
     def state(self) -> State:
         """A copy of everything that the rest of the run depends on."""
-        return State(self.progress, _values(self._model), _values(self._optimizer), self._best)
+        return State(self.progress, self._model(), _values(self._objective.optimizer.variables), self._best)
 
     def restore(self, state: State) -> None:
         """Go on from a state of the same plan."""
         self.progress, self._best = state.progress, state.best
-        for owner, arrays in ((self._model, state.model), (self._optimizer, state.optimizer)):
-            _assign(owner, arrays)
+        _assign(self._objective.model_variables, state.model)
+        _assign(self._objective.optimizer.variables, state.optimizer)
 
     def run(self) -> None:
         """Train to the end, then put the best epoch's weights into the model.
@@ -73,7 +72,11 @@ class Trainer:
             while not self._is_over():
                 self._finish_epoch(stop)
                 self._save_now(stop)
-        _assign(self._model, self._best)
+        _assign(self._objective.model_variables, self._best)
+        self._objective.publish()
+
+    def _model(self) -> list[Array]:
+        return _values(self._objective.model_variables)
 
     @property
     def stopped_early(self) -> bool:
@@ -92,10 +95,10 @@ class Trainer:
             overdue = time.monotonic() - self._saved >= self._config.save_seconds
             if self.progress.batch < self._plan.batches and (overdue or stop.asked):
                 self._save_now(stop)
-        self.progress = self.progress.after_epoch(len(training), self._validate())
+        self.progress = self.progress.after_epoch(self._point())
         is_best = self.progress.best_epoch(self._config.min_delta) == self.progress.epoch
         if is_best:
-            self._best = _values(self._model)
+            self._best = self._model()
         self._report(EpochDone(self._config.epochs, self.progress.history[-1], is_best))
 
     def _train_block(self, order: NDArray[np.int64]) -> None:
@@ -107,8 +110,9 @@ class Trainer:
         start = time.monotonic()
         losses = self._steps.train(block.reshape(max(1, whole), -1, *block.shape[1:]))
         self._adapt(time.monotonic() - start, block.nbytes / len(losses))
-        if not np.isfinite(losses[-1]):
-            raise self._not_finite("loss", losses[-1], f"epoch {self.progress.epoch + 1}, batch {batch + len(losses)}")
+        if not np.isfinite(losses[-1]).all():
+            where = f"epoch {self.progress.epoch + 1}, batch {batch + len(losses)}"
+            raise self._not_finite("loss", float(losses[-1].sum()), where)
         self.progress = self.progress.after_batches(losses.tolist(), len(indices) // max(1, whole))
         done = self.progress.epoch * self._plan.batches + self.progress.batch
         self._report(StepsDone(done, self._config.epochs * self._plan.batches))
@@ -119,19 +123,29 @@ class Trainer:
         elif seconds > _SLOW:
             self._block = max(1, self._block // 2)
 
-    def _gather(self, dataset: Dataset, indices: NDArray[np.int64]) -> NDArray[np.float32]:
-        return self._plan.data.normalization.apply(dataset.take(indices))
+    def _gather(self, dataset: Dataset, indices: NDArray[np.int64]) -> Array:
+        samples = dataset.take(indices)
+        return samples if self._dtype == "int32" else self._plan.data.normalization.apply(samples)
 
-    def _validate(self) -> float:
-        """Mean loss over the validation part."""
-        validation, total = self._plan.data.split.validation, 0.0
-        size = self._config.batch_size
+    def _point(self) -> EpochLoss:
+        """What the epoch came to, all of whose batches are done."""
+        objective, samples = self._objective, len(self._plan.data.training)
+        parts = dict(zip(objective.names, (total / samples for total in self.progress.sums), strict=True))
+        validation = self._validate()
+        return EpochLoss(
+            self.progress.epoch + 1, objective.total(parts), objective.total(validation), parts, validation
+        )
+
+    def _validate(self) -> dict[str, float]:
+        """The parts of the mean loss over the validation part."""
+        validation, size = self._plan.data.split.validation, self._config.batch_size
+        totals = np.zeros(len(self._objective.names))
         for start in range(0, len(validation), size):
             indices = np.arange(start, min(start + size, len(validation)))
-            total += float(self._steps.evaluate(self._gather(validation, indices)[None])[0]) * len(indices)
-        if not math.isfinite(total):
-            raise self._not_finite("validation loss", total, f"epoch {self.progress.epoch + 1}")
-        return total / len(validation)
+            totals += self._steps.evaluate(self._gather(validation, indices)[None])[0].astype(float) * len(indices)
+        if not np.isfinite(totals).all():
+            raise self._not_finite("validation loss", float(totals.sum()), f"epoch {self.progress.epoch + 1}")
+        return dict(zip(self._objective.names, (totals / len(validation)).tolist(), strict=True))
 
     def _not_finite(self, name: str, value: float, where: str) -> InputError:
         return InputError(
@@ -151,10 +165,10 @@ class Trainer:
         return f"epoch {self.progress.epoch + 1} of {self._config.epochs}, after batch {self.progress.batch}"
 
 
-def _values(owner: Any) -> list[Array]:
-    return [np.array(variable) for variable in owner.variables]
+def _values(variables: Iterable[Any]) -> list[Array]:
+    return [np.array(variable) for variable in variables]
 
 
-def _assign(owner: Any, arrays: list[Array]) -> None:
-    for variable, array in zip(owner.variables, arrays, strict=True):
+def _assign(variables: Iterable[Any], arrays: list[Array]) -> None:
+    for variable, array in zip(variables, arrays, strict=True):
         variable.assign(array)

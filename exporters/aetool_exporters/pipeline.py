@@ -17,7 +17,7 @@ from aetool_exporters.reference import Reference
 from aetool_exporters.request import Exported, Exporter, ExportRequest
 from aetool_runtime.atomic import check_target
 from aetool_runtime.backends import load_plugin, plugin_names
-from aetool_runtime.bundle import Bundle, open_bundle
+from aetool_runtime.bundle import Bundle, looks_like_bundle, open_bundle
 from aetool_runtime.errors import DependencyError, InputError, ParityError, UsageError
 from aetool_runtime.manifest import Manifest
 from aetool_runtime.pack import write_zip
@@ -28,7 +28,7 @@ from aetool_runtime.specs import Normalization
 if TYPE_CHECKING:
     import keras
 
-__all__ = ["DEFAULT_FORMATS", "ExportOptions", "export", "export_reference", "exporter_names"]
+__all__ = ["DEFAULT_FORMATS", "ExportOptions", "check_output", "export", "export_reference", "exporter_names"]
 
 DEFAULT_FORMATS = ("onnx", "tflite")
 LICENSE_PATH = "LICENSE"
@@ -108,7 +108,7 @@ def export_reference(
     on_check: Callable[[Check], None] = lambda check: None,
 ) -> Bundle:
     """``export`` for a reference; ``on_check`` is told of every check as it is done."""
-    check_target(output, overwrite=options.overwrite)
+    check_output(output, overwrite=options.overwrite)
     exporters = {name: _exporter(name) for name in options.formats}
     samples = _checked(samples, reference) if samples is not None else synthetic_samples(reference.input)
     suite = make_suite(reference, samples)
@@ -119,10 +119,16 @@ def export_reference(
     files = _contents(reference, name, samples, suite, verdict, options)
     if files:
         (write_zip if options.zip else write_folder)(output, files)
-    _set_aside(Path(f"{output}.rejected"), verdict, samples)
+    _set_aside(_rejected(output), verdict, samples)
     if verdict.failed:
         raise _parity_error(verdict, output, bool(files))
     return open_bundle(output)
+
+
+def check_output(output: Path, *, overwrite: bool) -> None:
+    """Refuse early an output that exists, or that is no bundle and so must not be replaced; see ``check_target``."""
+    check_target(output, overwrite=overwrite, replaceable=looks_like_bundle, kind="a bundle")
+    check_target(_rejected(output), overwrite=True, replaceable=_is_rejected, kind="what an export set aside")
 
 
 def exporter_names() -> list[str]:
@@ -215,8 +221,16 @@ def _set_aside(folder: Path, verdict: _Verdict, samples: Samples) -> None:
     if verdict.failed:
         files = {path: data for exported in verdict.failed for path, data in exported.files.items()}
         write_folder(folder, {**files, REPORT_PATH: format_report(verdict.checks, real=samples.real)})
-    elif folder.is_dir():
+    elif _is_rejected(folder):
         shutil.rmtree(folder)
+
+
+def _rejected(output: Path) -> Path:
+    return Path(f"{output}.rejected")
+
+
+def _is_rejected(folder: Path) -> bool:
+    return (folder / REPORT_PATH).is_file()
 
 
 def _parity_error(verdict: _Verdict, output: Path, written: bool) -> ParityError:
@@ -225,7 +239,7 @@ def _parity_error(verdict: _Verdict, output: Path, written: bool) -> ParityError
         f"{len(failed)} of {len(verdict.checks)} checks failed; the first: {failure(failed[0])}",
         where=str(output),
         expected="every artifact to compute what Keras computes",
-        hint=f"look into {output}.rejected"
+        hint=f"look into {_rejected(output)}"
         + ("; the bundle holds the formats that passed" if written else "; no bundle was written"),
     )
 

@@ -15,13 +15,13 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from aetool_runtime.errors import InputError, UsageError
 
-__all__ = ["check_target", "replacing_file", "replacing_folder"]
+__all__ = ["check_target", "is_empty_folder", "is_plain_file", "replacing_file", "replacing_folder"]
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _AT_FDCWD = -100
@@ -29,17 +29,41 @@ _RENAME_EXCHANGE = 2  # Linux renameat2(2)
 _RENAME_SWAP = 2  # macOS renamex_np(2)
 
 
-def check_target(target: Path, *, overwrite: bool) -> None:
+def is_plain_file(path: Path) -> bool:
+    """No folder, link, device or pipe."""
+    return path.is_file() and not path.is_symlink()
+
+
+def is_empty_folder(path: Path) -> bool:
+    """A folder, and no link to one, with nothing in it."""
+    return path.is_dir() and not path.is_symlink() and not any(path.iterdir())
+
+
+def check_target(
+    target: Path, *, overwrite: bool, replaceable: Callable[[Path], bool] = is_plain_file, kind: str = "a plain file"
+) -> None:
     """Refuse early, before hours of work, a target that could not be written at the end.
 
+    Args:
+        replaceable: whether what stands at the target is of the kind that is going to be written. Nothing else is
+            ever replaced: a slip of the hand must not cost somebody's folder, or a device.
+        kind: what that is, for the message.
+
     Raises:
-        UsageError: the target exists and ``overwrite`` is false.
+        UsageError: the target exists and ``overwrite`` is false, or it is not ``replaceable``.
         InputError: its parent folder cannot be made or written to.
     """
-    if not overwrite and os.path.lexists(target):
-        raise UsageError(
-            "already exists", where=str(target), hint="choose another name, or pass --overwrite to replace it"
-        )
+    if os.path.lexists(target):
+        if not replaceable(target):
+            raise UsageError(
+                f"already exists and is not {kind}, so it is not replaced",
+                where=str(target),
+                hint="choose another name",
+            )
+        if not overwrite:
+            raise UsageError(
+                "already exists", where=str(target), hint="choose another name, or pass --overwrite to replace it"
+            )
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
+from aetool_runtime.atomic import is_empty_folder, is_plain_file
 from aetool_runtime.errors import DigestError, InputError, ManifestError, TruncatedError, UnsafeError
 from aetool_runtime.manifest import MANIFEST, MANIFEST_DIGEST, Manifest, check_path
 from aetool_runtime.manifest_reader import parse_manifest
@@ -84,6 +85,18 @@ class Bundle:
 def digest_line(manifest: bytes) -> bytes:
     """The content of ``manifest.sha256``: what ``sha256sum manifest.json`` prints."""
     return f"{hashlib.sha256(manifest).hexdigest()}  {MANIFEST}\n".encode()
+
+
+def looks_like_bundle(path: Path) -> bool:
+    """Whether something stands there that a new bundle may replace: a bundle, sound or damaged, or an empty folder."""
+    if path.is_symlink():
+        return False
+    if path.is_dir():
+        return (path / MANIFEST).is_file() or is_empty_folder(path)
+    if not is_plain_file(path):
+        return False
+    with path.open("rb") as file:
+        return file.read(2) == b"PK"
 
 
 def open_bundle(path: str | os.PathLike[str]) -> Bundle:

@@ -134,6 +134,18 @@ class TestFailures:
             run_export(reference, tmp_path / "model.aepkg", samples)
         assert (tmp_path / "model.aepkg").read_text() == "mine"
 
+    @pytest.mark.parametrize("name", ["folder", "file", "link"])
+    def test_overwrite_replaces_nothing_but_bundles(
+        self, reference: Reference, samples: Samples, tmp_path: Path, name: str
+    ) -> None:
+        (tmp_path / "folder").mkdir()
+        (tmp_path / "folder/thesis.txt").write_text("mine")
+        (tmp_path / "file").write_text("mine")
+        (tmp_path / "link").symlink_to("folder")
+        with pytest.raises(UsageError, match="is not a bundle, so it is not replaced"):
+            run_export(reference, tmp_path / name, samples, replace(ONNX, overwrite=True))
+        assert (tmp_path / "folder/thesis.txt").read_text() == (tmp_path / "file").read_text() == "mine"
+
     def test_an_unknown_format_lists_the_known(self, reference: Reference, samples: Samples, tmp_path: Path) -> None:
         with pytest.raises(UsageError, match="one of onnx, tflite"):
             run_export(reference, tmp_path / "m", samples, ExportOptions(formats=("onx",)))

@@ -379,11 +379,20 @@ def test_many_writers_of_one_target_leave_one_whole_result(tmp_path: Path, write
 
 def test_what_stands_there_is_kept_unless_told_otherwise(tmp_path: Path) -> None:
     (tmp_path / "t").write_text("x")
+    with pytest.raises(UsageError, match="already exists"):
+        check_target(tmp_path / "t", overwrite=False)
+    check_target(tmp_path / "t", overwrite=True)
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_nothing_of_another_kind_is_ever_replaced(tmp_path: Path, overwrite: bool) -> None:
     (tmp_path / "link").symlink_to("nothing")
-    for name in ("t", "link"):
-        with pytest.raises(UsageError, match="already exists"):
-            check_target(tmp_path / name, overwrite=False)
-        check_target(tmp_path / name, overwrite=True)
+    (tmp_path / "folder").mkdir()
+    os.mkfifo(tmp_path / "pipe")
+    for target in (tmp_path / "link", tmp_path / "folder", tmp_path / "pipe", Path(os.devnull)):
+        with pytest.raises(UsageError, match="not a plain file, so it is not replaced"):
+            check_target(target, overwrite=overwrite)
+    check_target(tmp_path / "folder", overwrite=True, replaceable=Path.is_dir, kind="a folder")
 
 
 def test_the_parent_is_made(tmp_path: Path) -> None:

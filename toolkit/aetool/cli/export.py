@@ -74,8 +74,7 @@ def command(
     aetool export model --onnx
     aetool export autoencoder.keras --data windows.npy -o sensor.aepkg
     """
-    from aetool_exporters.pipeline import ExportOptions
-    from aetool_runtime.atomic import check_target
+    from aetool_exporters.pipeline import ExportOptions, check_output
 
     target = output or Path(f"{model.resolve().with_suffix('').name}.aepkg")
     options = ExportOptions(
@@ -86,7 +85,7 @@ def command(
         license=_read_license(license_file),
         overwrite=overwrite,
     )
-    check_target(target, overwrite=overwrite or dry_run)
+    check_output(target, overwrite=overwrite or dry_run)
     if not dry_run:
         log(f"reading {model}")
     loaded = _load(model, latent)

@@ -11,7 +11,7 @@ from pathlib import Path
 from aetool.config import Config, config_differences, config_text, load_config
 from aetool.training.checkpoint import CONFIG, is_checkpoint
 from aetool.training.state import State, load_state, save_state
-from aetool_runtime.atomic import check_target, replacing_folder
+from aetool_runtime.atomic import check_target, is_empty_folder, replacing_folder
 from aetool_runtime.errors import InputError, UsageError
 
 __all__ = ["RunFolder", "saved_config"]
@@ -62,10 +62,12 @@ class RunFolder:
             raise UsageError(
                 "there is an unfinished run", where=str(self.output), hint="go on with --resume, or pass --overwrite"
             )
-        check_target(self.output, overwrite=overwrite)
-        ours = is_checkpoint(self.output) or self.is_unfinished
-        if self.output.exists() and not ours:
-            raise UsageError("is neither a checkpoint nor a run, so it is not overwritten", where=str(self.output))
+        check_target(
+            self.output,
+            overwrite=overwrite,
+            replaceable=lambda path: is_checkpoint(path) or self.is_unfinished or is_empty_folder(path),
+            kind="a checkpoint or a run",
+        )
 
     def start(self, config: Config, state: State) -> None:
         """Make the folder with its first state, in one step."""

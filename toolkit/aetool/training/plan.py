@@ -12,7 +12,7 @@ from aetool.models import KerasAutoencoder, build_autoencoder
 from aetool.training.combinations import check_config, check_model, input_shape
 from aetool.training.recipe import make_optimizer
 
-__all__ = ["Plan", "plan_training"]
+__all__ = ["Plan", "check_plan", "plan_prepared", "plan_training"]
 
 
 @dataclass(frozen=True)
@@ -43,9 +43,27 @@ def plan_training(config: Config, data: str | Path, report: Report) -> Plan:
         UsageError: the model does not take such samples, sections that exclude each other, or no such optimizer.
         DependencyError: a package is missing.
     """
-    make_optimizer(config.training, 1)  # a wrong name is told before hours of reading
+    check_plan(config)
+    return plan_prepared(config, prepare_data(data, config.data, report))
+
+
+def check_plan(config: Config) -> None:
+    """Refuse what no data can make right, before hours of reading.
+
+    Raises:
+        UsageError: sections that exclude each other, or no such optimizer.
+    """
+    make_optimizer(config.training, 1)
     check_config(config)
-    prepared = prepare_data(data, config.data, report)
+
+
+def plan_prepared(config: Config, prepared: PreparedData) -> Plan:
+    """Build the model for data that was read before.
+
+    Raises:
+        UsageError: the model does not take such samples, sections that exclude each other, or no such optimizer.
+    """
+    check_plan(config)
     resolved = replace(config, data=replace(config.data, sample_shape=prepared.sample_shape))
     model = build_autoencoder(
         config.model,

@@ -52,10 +52,13 @@ def test_presets():
     [
         (
             "[modle]\n",
-            "modle is not known; expected one of data, model, latent, task, corruption, penalty, balance, training, tune\n",
+            "modle is not known; expected one of data, model, latent, task, corruption, penalty, balance, training",
         ),
-        ("[model]\n", "model.family is missing; expected dense, conv1d, conv2d"),
-        ('[model]\nfamily = "conv2"\n', "model.family is 'conv2'; expected dense, conv1d, conv2d\n  try: did you mean"),
+        ("[model]\n", "model.family is missing; expected dense, conv1d, conv2d, recurrent, text, custom"),
+        (
+            '[model]\nfamily = "conv2"\n',
+            "model.family is 'conv2'; expected dense, conv1d, conv2d, recurrent, text, custom\n  try: did you mean",
+        ),
         ('model = "dense"\n', "model is 'dense'; expected a section [model]"),
         (DENSE + "filters = [3]\n", "model.filters is not known; expected one of family, latent, hidden"),
         (DENSE + "latnt = 3\n", "did you mean 'latent'?"),

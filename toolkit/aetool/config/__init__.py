@@ -14,7 +14,16 @@ from aetool.config.latent import (
     VariationalLatent,
     VectorQuantizedLatent,
 )
-from aetool.config.model import Activation, Conv1dModel, Conv2dModel, DenseModel, ModelConfig
+from aetool.config.model import (
+    Activation,
+    Conv1dModel,
+    Conv2dModel,
+    CustomModel,
+    DenseModel,
+    ModelConfig,
+    RecurrentModel,
+    TextModel,
+)
 from aetool.config.reading import config_text, load_config, load_preset, parse_config, preset_names
 from aetool.config.run import Config, config_differences
 from aetool.config.training import TrainingConfig
@@ -27,13 +36,16 @@ __all__ = [
     "Conv1dModel",
     "Conv2dModel",
     "CorruptionConfig",
+    "CustomModel",
     "DataConfig",
     "DenseModel",
     "LatentConfig",
     "ModelConfig",
     "PenaltyConfig",
     "PlainLatent",
+    "RecurrentModel",
     "TaskConfig",
+    "TextModel",
     "TrainingConfig",
     "VariationalLatent",
     "VectorQuantizedLatent",

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias
 
 from aetool.config.ranges import want
 
-__all__ = ["FAMILIES", "Activation", "Conv1dModel", "Conv2dModel", "DenseModel", "ModelConfig"]
+__all__ = [
+    "FAMILIES",
+    "Activation",
+    "Conv1dModel",
+    "Conv2dModel",
+    "CustomModel",
+    "DenseModel",
+    "ModelConfig",
+    "RecurrentModel",
+    "TextModel",
+]
 
 Activation: TypeAlias = Literal[
     "linear", "relu", "leaky_relu", "elu", "tanh", "sigmoid", "silu", "softplus"
@@ -47,6 +58,7 @@ class _ConvModel:
         filters: channels of each convolution; each halves the size, so sizes must be multiples of 2^len(filters).
         kernel: size of the convolutions.
         batch_norm: batch normalization after each convolution but the last.
+        residual: blocks of two convolutions with a way around them (He 2016), at each size but the sample's own.
         activation: of all convolutions but the decoder's last.
         output_activation: of the decoder's last layer; ``sigmoid`` goes with minmax, ``linear`` with standard.
     """
@@ -56,12 +68,14 @@ class _ConvModel:
     filters: tuple[int, ...] = (16, 32)
     kernel: int = 3
     batch_norm: bool = False
+    residual: int = 0
     activation: Activation = "relu"
     output_activation: Activation = "linear"
 
     def __post_init__(self) -> None:
         want(self.latent > 0, "latent must be > 0")
         want(self.kernel > 0, "kernel must be > 0")
+        want(self.residual >= 0, "residual must be >= 0")
         want(bool(self.filters) and all(count > 0 for count in self.filters), "filters holds counts > 0")
 
 
@@ -75,10 +89,115 @@ class Conv1dModel(_ConvModel):
 
 @dataclass(frozen=True)
 class Conv2dModel(_ConvModel):
-    """[model] family = "conv2d": images [height, width, channels]."""
+    """[model] family = "conv2d": images [height, width, channels].
+
+    Args:
+        upsampling: how the decoder doubles: by ``transposed`` convolutions, or ``resize``: each pixel four times, then
+            a convolution (Odena 2016: no checkerboard).
+        latent_map: channels of a latent [height / 2^k, width / 2^k, latent_map] with k filters, in place of a flat one
+            of ``latent`` values; 0 for the flat one. Nothing then depends on the image's size.
+        free_size: with ``latent_map``: the model takes images of any height and width that are multiples of 2^k.
+    """
 
     family: Literal["conv2d"] = "conv2d"
+    upsampling: Literal["transposed", "resize"] = "transposed"
+    latent_map: int = 0
+    free_size: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        want(self.latent_map >= 0, "latent_map must be >= 0")
+        want(self.latent_map > 0 or not self.free_size, "free_size wants a latent_map: a flat latent has one size only")
 
 
-ModelConfig: TypeAlias = DenseModel | Conv1dModel | Conv2dModel
-FAMILIES: dict[str, type[ModelConfig]] = {"dense": DenseModel, "conv1d": Conv1dModel, "conv2d": Conv2dModel}
+@dataclass(frozen=True)
+class RecurrentModel:
+    """[model] family = "recurrent": windows [time, channels] read step by step, and written step by step.
+
+    The encoder's last state becomes the latent; the decoder is given the latent at every step (Srivastava 2015).
+
+    Args:
+        latent: values per sample that the encoder returns.
+        cell: ``lstm`` or ``gru``.
+        units: widths of the encoder's recurrent layers; the decoder has them in reverse.
+        bidirectional: each layer reads in both directions, with as many units in each.
+        output_activation: of the decoder's last layer; ``sigmoid`` goes with minmax, ``linear`` with standard.
+    """
+
+    family: Literal["recurrent"] = "recurrent"
+    latent: int = 16
+    cell: Literal["lstm", "gru"] = "gru"
+    units: tuple[int, ...] = (32,)
+    bidirectional: bool = False
+    output_activation: Activation = "linear"
+
+    def __post_init__(self) -> None:
+        want(self.latent > 0, "latent must be > 0")
+        want(bool(self.units) and all(width > 0 for width in self.units), "units holds widths > 0")
+
+
+@dataclass(frozen=True)
+class TextModel:
+    """[model] family = "text": token ids in (int32 [length]), probabilities of each token out ([length, vocabulary]).
+
+    Goes with [training] loss = "sparse_categorical_crossentropy".
+
+    Args:
+        latent: values per text that the encoder returns.
+        vocabulary: tokens that there are; 0 takes as many as the data's tokenizer has.
+        embedding: values that a token becomes.
+        body: what is between embedding and latent: ``conv1d``, strided convolutions, each halving the length; or
+            ``gru``, one recurrent layer.
+        filters: of ``conv1d``: channels of each convolution; the length must be a multiple of 2^len(filters).
+        kernel: of ``conv1d``: size of the convolutions.
+        units: of ``gru``: the state's width.
+        activation: of the convolutions.
+    """
+
+    family: Literal["text"] = "text"
+    latent: int = 64
+    vocabulary: int = 0
+    embedding: int = 32
+    body: Literal["conv1d", "gru"] = "conv1d"
+    filters: tuple[int, ...] = (64, 128)
+    kernel: int = 5
+    units: int = 128
+    activation: Activation = "relu"
+
+    def __post_init__(self) -> None:
+        for name in ("latent", "embedding", "kernel", "units"):
+            want(getattr(self, name) > 0, f"{name} must be > 0")
+        want(self.vocabulary >= 0, "vocabulary must be >= 0")
+        want(bool(self.filters) and all(count > 0 for count in self.filters), "filters holds counts > 0")
+
+
+@dataclass(frozen=True)
+class CustomModel:
+    """[model] family = "custom": encoder and decoder from code of the user's own.
+
+    Args:
+        build: ``package.module:name`` of a function or class that is called as ``name(sample_shape, **arguments)``
+            and returns encoder and decoder, as a pair or as attributes ``encoder`` and ``decoder``. The module is
+            imported when the model is built and when its checkpoint is loaded; a bundle never needs it.
+        arguments: the table [model.arguments].
+    """
+
+    family: Literal["custom"] = "custom"
+    build: str = ""
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        module, _, name = self.build.partition(":")
+        names = [*module.split("."), *name.split(".")]
+        want(all(part.isidentifier() for part in names), 'build must be like "package.module:function"')
+
+
+ModelConfig: TypeAlias = DenseModel | Conv1dModel | Conv2dModel | RecurrentModel | TextModel | CustomModel
+FAMILIES: dict[str, type[ModelConfig]] = {
+    "dense": DenseModel,
+    "conv1d": Conv1dModel,
+    "conv2d": Conv2dModel,
+    "recurrent": RecurrentModel,
+    "text": TextModel,
+    "custom": CustomModel,
+}

@@ -2,6 +2,7 @@
 
 from aetool.models.autoencoder import KerasAutoencoder
 from aetool.models.backend import import_keras
-from aetool.models.families import build_autoencoder
+from aetool.models.custom import import_custom
+from aetool.models.families import build_autoencoder, with_vocabulary
 
-__all__ = ["KerasAutoencoder", "build_autoencoder", "import_keras"]
+__all__ = ["KerasAutoencoder", "build_autoencoder", "import_custom", "import_keras", "with_vocabulary"]

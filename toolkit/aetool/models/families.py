@@ -1,21 +1,34 @@
-"""The families: dense for any samples, conv1d for windows, conv2d for images. The latent is always a flat vector."""
+"""One function for every family: configuration and sample shape → encoder and decoder."""
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 
-from aetool.config import Conv1dModel, Conv2dModel, DenseModel, LatentConfig, ModelConfig, PlainLatent
+from aetool.config import (
+    Conv2dModel,
+    CustomModel,
+    DenseModel,
+    LatentConfig,
+    ModelConfig,
+    PlainLatent,
+    RecurrentModel,
+    TextModel,
+)
+from aetool.models import convolutional, custom, dense, recurrent, text
 from aetool.models.autoencoder import KerasAutoencoder
 from aetool.models.backend import import_keras
 from aetool.models.latents import LatentEnds
 from aetool.models.layers import Layers
+from aetool.models.layers_convolutional import ConvModel
 from aetool_runtime.errors import UsageError
 
-__all__ = ["build_autoencoder"]
+__all__ = ["build_autoencoder", "with_vocabulary"]
+
+_Built: TypeAlias = DenseModel | ConvModel | RecurrentModel | TextModel
+_Widened = TypeVar("_Widened", bound=_Built)
 
 
 def build_autoencoder(
@@ -30,82 +43,88 @@ def build_autoencoder(
 
     Args:
         model: the family and its sizes.
-        sample_shape: what the decoder returns, without the batch dimension.
+        sample_shape: what the decoder returns, without the batch dimension; for tokens, of their ids.
         seed: of the initial weights.
         latent: what is between the halves; a plain one where it is left out.
         input_shape: what the encoder takes, where it is not a sample.
 
     Raises:
         UsageError: the family does not take samples of that shape, or the latent not what it computes; says what.
+        InputError, ModelError: a custom family's code cannot be imported, or does not return what it should.
         DependencyError: Keras or TensorFlow is not installed.
     """
     keras = import_keras()
+    latent, input_shape = latent or PlainLatent(), input_shape or sample_shape
+    if isinstance(model, CustomModel):
+        return custom.build(model, sample_shape, input_shape, seed, latent)
+    for shape in (input_shape, sample_shape):
+        _check(model, shape)
     seeds = np.random.default_rng(seed)
-    ends = LatentEnds(latent or PlainLatent(), seeds)
-    inputs = keras.Input(input_shape or sample_shape, name="input")
-    wide = replace(model, latent=model.latent * ends.heads)
-    encoded = ends.encoded(_encode(Layers("encoder", seeds), inputs, wide))
+    ends = LatentEnds(latent, seeds)
+    inputs = keras.Input(_built_shape(model, input_shape), dtype=_dtype(model), name="input")
+    encoded = ends.encoded(_encode(Layers("encoder", seeds), inputs, _widened(model, ends.heads)))
     entry, tensor = ends.decoded()
-    decoded = _decode(Layers("decoder", seeds), tensor, model, sample_shape)
+    decoded = _decode(Layers("decoder", seeds), tensor, model, sample_shape, input_shape)
     return ends.autoencoder(keras.Model(inputs, encoded, name="encoder"), keras.Model(entry, decoded, name="decoder"))
 
 
-def _encode(layers: Layers, tensor: Any, model: ModelConfig) -> Any:
-    if isinstance(model, DenseModel):
-        return _dense_encoder(layers, tensor, model)
-    _check_sizes(model, tuple(tensor.shape[1:]))
-    return _conv_encoder(layers, tensor, model)
+def with_vocabulary(model: ModelConfig, entries: int) -> ModelConfig:
+    """The model, resolved for data whose tokenizer has so many entries; 0 for data that are no text.
 
-
-def _decode(layers: Layers, tensor: Any, model: ModelConfig, sample_shape: tuple[int, ...]) -> Any:
-    if isinstance(model, DenseModel):
-        return _dense_decoder(layers, tensor, model, sample_shape)
-    _check_sizes(model, sample_shape)
-    return _conv_decoder(layers, tensor, model, sample_shape)
-
-
-def _dense_encoder(layers: Layers, tensor: Any, model: DenseModel) -> Any:
-    tensor = layers.flatten(tensor)
-    for width in model.hidden:
-        tensor = layers.dense(tensor, width, model.activation)
-    return layers.dense(tensor, model.latent, model.latent_activation)
-
-
-def _dense_decoder(layers: Layers, tensor: Any, model: DenseModel, sample_shape: tuple[int, ...]) -> Any:
-    for width in reversed(model.hidden):
-        tensor = layers.dense(tensor, width, model.activation)
-    tensor = layers.dense(tensor, math.prod(sample_shape), model.output_activation)
-    return layers.reshape(tensor, sample_shape)
-
-
-def _conv_encoder(layers: Layers, tensor: Any, model: Conv1dModel | Conv2dModel) -> Any:
-    for filters in model.filters:
-        tensor = layers.halve(tensor, filters, model)
-    return layers.dense(layers.flatten(tensor), model.latent, "linear")
-
-
-def _conv_decoder(layers: Layers, tensor: Any, model: Conv1dModel | Conv2dModel, sample_shape: tuple[int, ...]) -> Any:
-    *sizes, channels = sample_shape
-    smallest = (*(size // 2 ** len(model.filters) for size in sizes), model.filters[-1])
-    tensor = layers.reshape(layers.dense(tensor, math.prod(smallest), model.activation), smallest)
-    for filters in reversed(model.filters[:-1]):
-        tensor = layers.double(tensor, filters, model)
-    return layers.double_last(tensor, channels, model)
-
-
-def _check_sizes(model: Conv1dModel | Conv2dModel, sample_shape: tuple[int, ...]) -> None:
-    """Convolutions that halve need a rank and sizes that can be halved."""
-    names = ("time", "channels") if isinstance(model, Conv1dModel) else ("height", "width", "channels")
-    factor = 2 ** len(model.filters)
-    if len(sample_shape) != len(names):
+    Raises:
+        UsageError: the configuration says another number.
+    """
+    if not isinstance(model, TextModel) or not entries:
+        return model
+    if model.vocabulary not in (0, entries):
         raise UsageError(
-            f"samples of shape {list(sample_shape)} do not fit the family {model.family}",
-            expected=f"[{', '.join(names)}]",
-            hint="set [data] sample_shape, or choose another family",
+            f"[model] vocabulary is {model.vocabulary}, and the data's tokenizer has {entries} entries",
+            hint="leave [model] vocabulary out, or set [data] vocabulary",
         )
-    if any(size % factor for size in sample_shape[:-1]):
-        raise UsageError(
-            f"samples of shape {list(sample_shape)} cannot be halved {len(model.filters)} times",
-            expected=f"{' and '.join(names[:-1])} in multiples of {factor}",
-            hint="use fewer [model] filters, or another [data] sample_shape",
-        )
+    return replace(model, vocabulary=entries)
+
+
+def _dtype(model: _Built) -> str:
+    return "int32" if isinstance(model, TextModel) else "float32"
+
+
+def _built_shape(model: _Built, shape: tuple[int, ...]) -> tuple[int | None, ...]:
+    return (None, None, shape[2]) if isinstance(model, Conv2dModel) and model.free_size else shape
+
+
+def _widened(model: _Widened, heads: int) -> _Widened:
+    """With ``heads`` values for each of the latent's."""
+    if isinstance(model, Conv2dModel) and model.latent_map:
+        return replace(model, latent_map=model.latent_map * heads)
+    return replace(model, latent=model.latent * heads)
+
+
+def _check(model: _Built, shape: tuple[int, ...]) -> None:
+    if isinstance(model, ConvModel):
+        convolutional.check(model, shape)
+    elif isinstance(model, RecurrentModel):
+        recurrent.check(model, shape)
+    elif isinstance(model, TextModel):
+        text.check(model, shape)
+
+
+def _encode(layers: Layers, tensor: Any, model: _Built) -> Any:
+    if isinstance(model, DenseModel):
+        return dense.encode(layers, tensor, model)
+    if isinstance(model, RecurrentModel):
+        return recurrent.encode(layers, tensor, model)
+    if isinstance(model, TextModel):
+        return text.encode(layers, tensor, model)
+    return convolutional.encode(layers, tensor, model)
+
+
+def _decode(
+    layers: Layers, tensor: Any, model: _Built, sample_shape: tuple[int, ...], input_shape: tuple[int, ...]
+) -> Any:
+    if isinstance(model, DenseModel):
+        return dense.decode(layers, tensor, model, sample_shape)
+    if isinstance(model, RecurrentModel):
+        return recurrent.decode(layers, tensor, model, sample_shape)
+    if isinstance(model, TextModel):
+        return text.decode(layers, tensor, model, sample_shape)
+    return convolutional.decode(layers, tensor, model, sample_shape, sample_shape[0] // input_shape[0])

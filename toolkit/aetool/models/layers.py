@@ -1,14 +1,11 @@
-"""The pieces that the families are made of. Each takes a tensor and returns one; names come out readable."""
+"""The pieces that every family is made of. Each takes a tensor and returns one; names come out readable."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-
-from aetool.config import Conv1dModel, Conv2dModel
 
 __all__ = ["Layers"]
 
@@ -31,73 +28,57 @@ class Layers:
         """[batch, n] → [batch, units]."""
         import keras
 
-        layer = keras.layers.Dense(units, activation, kernel_initializer=self._initializer(), name=self._name("dense"))
+        layer = keras.layers.Dense(units, activation, kernel_initializer=self.initializer(), name=self.name("dense"))
         return layer(tensor)
 
     def flatten(self, tensor: Any) -> Any:
         """[batch, …] → [batch, n]; nothing where it is flat already."""
         import keras
 
-        return tensor if len(tensor.shape) == 2 else keras.layers.Flatten(name=self._name("flatten"))(tensor)
+        return tensor if len(tensor.shape) == 2 else keras.layers.Flatten(name=self.name("flatten"))(tensor)
 
     def reshape(self, tensor: Any, shape: tuple[int, ...]) -> Any:
         """[batch, n] → [batch, *shape]; nothing where it has that shape already."""
         import keras
 
         same = tuple(tensor.shape[1:]) == shape
-        return tensor if same else keras.layers.Reshape(shape, name=self._name("reshape"))(tensor)
+        return tensor if same else keras.layers.Reshape(shape, name=self.name("reshape"))(tensor)
 
-    def halve(self, tensor: Any, filters: int, model: Conv1dModel | Conv2dModel) -> Any:
-        """A convolution of stride 2: [batch, *sizes, c] → [batch, *sizes / 2, filters]."""
+    def repeat(self, tensor: Any, times: int) -> Any:
+        """[batch, n] → [batch, times, n]."""
         import keras
 
-        kind = keras.layers.Conv1D if model.family == "conv1d" else keras.layers.Conv2D
-        tensor = self._convolve(kind, "conv", tensor, filters, model)
-        return self._activate(tensor, model.activation, model.batch_norm)
+        return keras.layers.RepeatVector(times, name=self.name("repeat"))(tensor)
 
-    def double(self, tensor: Any, filters: int, model: Conv1dModel | Conv2dModel) -> Any:
-        """A transposed convolution of stride 2: [batch, *sizes, c] → [batch, *sizes · 2, filters]."""
-        tensor = self._transpose(tensor, filters, model)
-        return self._activate(tensor, model.activation, model.batch_norm)
-
-    def double_last(self, tensor: Any, channels: int, model: Conv1dModel | Conv2dModel) -> Any:
-        """The decoder's last one: the output activation, and no batch normalization before it."""
-        return self._activate(self._transpose(tensor, channels, model), model.output_activation, False)
-
-    def _transpose(self, tensor: Any, filters: int, model: Conv1dModel | Conv2dModel) -> Any:
+    def embed(self, tensor: Any, entries: int, size: int) -> Any:
+        """Ids [batch, length] → [batch, length, size]."""
         import keras
 
-        kind = keras.layers.Conv1DTranspose if model.family == "conv1d" else keras.layers.Conv2DTranspose
-        return self._convolve(kind, "conv_transpose", tensor, filters, model)
+        start = keras.initializers.RandomUniform(-0.05, 0.05, seed=self.seed())
+        return keras.layers.Embedding(entries, size, start, name=self.name("embedding"))(tensor)
 
-    def _convolve(
-        self, kind: Callable[..., Any], name: str, tensor: Any, filters: int, model: Conv1dModel | Conv2dModel
-    ) -> Any:
-        layer = kind(
-            filters,
-            model.kernel,
-            strides=2,
-            padding="same",
-            kernel_initializer=self._initializer(),
-            name=self._name(name),
-        )
-        return layer(tensor)
-
-    def _activate(self, tensor: Any, activation: str, batch_norm: bool) -> Any:
+    def activate(self, tensor: Any, activation: str, *, batch_norm: bool = False) -> Any:
+        """Batch normalization where it is wanted, then the activation; the shape stays."""
         import keras
 
         if batch_norm:
-            tensor = keras.layers.BatchNormalization(name=self._name("batch_norm"))(tensor)
+            tensor = keras.layers.BatchNormalization(name=self.name("batch_norm"))(tensor)
         if activation == "linear":
             return tensor
-        return keras.layers.Activation(activation, name=self._name(activation))(tensor)
+        return keras.layers.Activation(activation, name=self.name(activation))(tensor)
 
-    def _initializer(self) -> Any:
+    def initializer(self) -> Any:
+        """For a kernel."""
         import keras
 
-        return keras.initializers.GlorotUniform(seed=int(self.seeds.integers(2**31)))
+        return keras.initializers.GlorotUniform(seed=self.seed())
 
-    def _name(self, kind: str) -> str:
+    def seed(self) -> int:
+        """The next one."""
+        return int(self.seeds.integers(2**31))
+
+    def name(self, kind: str) -> str:
+        """The next layer's of its kind, such as ``encoder_dense_1``."""
         number = self._used.get(kind, 0)
         self._used[kind] = number + 1
         return f"{self.prefix}_{kind}_{number}"

@@ -1,0 +1,70 @@
+"""conv1d and conv2d: strided convolutions to a flat latent, or for images to a map of it; mirrored back."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from aetool.config import Conv1dModel, Conv2dModel
+from aetool.models.layers import Layers
+from aetool.models.layers_convolutional import ConvModel, blocks, convolve, double, double_last, halve
+from aetool_runtime.errors import UsageError
+
+__all__ = ["check", "decode", "encode", "map_channels"]
+
+
+def map_channels(model: ConvModel) -> int:
+    """Channels of the latent where it is a map, else 0."""
+    return model.latent_map if isinstance(model, Conv2dModel) else 0
+
+
+def encode(layers: Layers, tensor: Any, model: ConvModel) -> Any:
+    """[batch, *sizes, channels] → [batch, latent], or [batch, *sizes / 2^k, latent_map]."""
+    for filters in model.filters:
+        tensor = blocks(layers, halve(layers, tensor, filters, model), filters, model)
+    if map_channels(model):
+        return convolve(layers, tensor, map_channels(model), model)
+    return layers.dense(layers.flatten(tensor), model.latent, "linear")
+
+
+def decode(layers: Layers, tensor: Any, model: ConvModel, sample_shape: tuple[int, ...], growth: int) -> Any:
+    """What ``encode`` returned → [batch, *sizes, channels].
+
+    Args:
+        growth: how many times larger than what was encoded it becomes; a power of 2. For a map only: from a flat latent
+            any size can be made.
+    """
+    filters = list(model.filters)
+    if map_channels(model):
+        filters = filters[:1] * (growth.bit_length() - 1) + filters
+        tensor = convolve(layers, tensor, filters[-1], model)
+        tensor = layers.activate(tensor, model.activation, batch_norm=model.batch_norm)
+    else:
+        smallest = (*(size // 2 ** len(filters) for size in sample_shape[:-1]), filters[-1])
+        tensor = layers.reshape(layers.dense(tensor, math.prod(smallest), model.activation), smallest)
+    tensor = blocks(layers, tensor, filters[-1], model)
+    for count in reversed(filters[:-1]):
+        tensor = blocks(layers, double(layers, tensor, count, model), count, model)
+    return double_last(layers, tensor, sample_shape[-1], model)
+
+
+def check(model: ConvModel, shape: tuple[int, ...]) -> None:
+    """Convolutions that halve need a rank and sizes that can be halved.
+
+    Raises:
+        UsageError: says what the family takes.
+    """
+    names = ("time", "channels") if isinstance(model, Conv1dModel) else ("height", "width", "channels")
+    factor = 2 ** len(model.filters)
+    if len(shape) != len(names):
+        raise UsageError(
+            f"samples of shape {list(shape)} do not fit the family {model.family}",
+            expected=f"[{', '.join(names)}]",
+            hint="set [data] sample_shape, or choose another family",
+        )
+    if any(size % factor for size in shape[:-1]):
+        raise UsageError(
+            f"samples of shape {list(shape)} cannot be halved {len(model.filters)} times",
+            expected=f"{' and '.join(names[:-1])} in multiples of {factor}",
+            hint="use fewer [model] filters, or another [data] sample_shape",
+        )

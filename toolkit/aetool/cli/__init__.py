@@ -17,12 +17,15 @@ __all__ = ["COMMANDS", "cli", "main", "run"]
 
 COMMANDS = {
     "demo": ("aetool.cli.demo", "Train, export, verify and run three autoencoders on built-in data."),
+    "init": ("aetool.cli.init", "Write a commented configuration."),
     "train": ("aetool.cli.train", "Train an autoencoder: configuration and data in, checkpoint out."),
     "export": ("aetool.cli.export", "Turn a checkpoint or a Keras file into a verified bundle."),
     "verify": ("aetool.cli.verify", "Check that a bundle computes what Keras computed, on everything here."),
     "encode": ("aetool.cli.encode", "Samples to latents, through a bundle."),
     "decode": ("aetool.cli.decode", "Latents to reconstructions, through a bundle."),
-    "inspect": ("aetool.cli.inspect", "Show what a bundle holds."),
+    "evaluate": ("aetool.cli.evaluate", "Measure a bundle on data: its error, and what its latents tell apart."),
+    "sample": ("aetool.cli.sample", "Draw latents and decode them to new samples."),
+    "inspect": ("aetool.cli.inspect", "Show what a bundle or checkpoint holds and costs, layer by layer."),
     "pack": ("aetool.cli.pack", "Turn a bundle's folder into one file."),
 }
 

@@ -1,36 +1,109 @@
-"""``aetool inspect BUNDLE``."""
+"""``aetool inspect BUNDLE``, or a model that is not exported yet."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from aetool.cli.output import emit_json, next_step, table
+from aetool.cli.layer_table import layer_lines, totals_json
+from aetool.cli.output import emit_json, log, next_step, table
 from aetool_runtime.backends import backend_names, load_backend
 from aetool_runtime.bundle import Bundle, open_bundle
-from aetool_runtime.errors import UnavailableError
-from aetool_runtime.manifest import Manifest
-from aetool_runtime.specs import Artifact
+from aetool_runtime.complexity import Complexity, complexity_json
+from aetool_runtime.errors import UnavailableError, UsageError
+from aetool_runtime.manifest import MANIFEST, Manifest
+from aetool_runtime.specs import Artifact, Normalization
+
+if TYPE_CHECKING:
+    from aetool.model import Model
 
 __all__ = ["command"]
 
+_CHECKPOINT = ("checkpoint.json", "training")
 _ARTIFACT_HEADER = ("role", "format", "precision", "input", "output", "bytes", "file")
 
 
 @click.command("inspect")
 @click.argument("bundle", type=click.Path(path_type=Path))
+@click.option("--latent", metavar="LAYER", help="Of a Keras file: the layer whose output is the latent.")
 @click.option("--json", "as_json", is_flag=True, help="Print the manifest and the digest as one JSON document.")
-def command(bundle: Path, as_json: bool) -> None:
-    """Check every byte of BUNDLE and show what it holds."""
-    opened = open_bundle(bundle)
+def command(bundle: Path, latent: str | None, as_json: bool) -> None:
+    """Check every byte of BUNDLE and show what it holds and what it costs, layer by layer.
+
+    A checkpoint or a .keras file may stand in its place, to see the costs before it is exported; that needs TensorFlow.
+
+    \b
+    aetool inspect model.aepkg
+    aetool inspect model
+    """
+    if _is_model(bundle):
+        _inspect_model(bundle, latent, as_json)
+    elif latent is not None:
+        raise UsageError("a bundle knows its latent", where=str(bundle), hint="leave --latent out")
+    else:
+        _inspect_bundle(bundle, as_json)
+
+
+def _is_model(path: Path) -> bool:
+    """A folder of ``aetool train``, finished or not, or a Keras file."""
+    if path.is_dir():
+        return not (path / MANIFEST).exists() and any((path / name).exists() for name in _CHECKPOINT)
+    return path.suffix in (".keras", ".h5", ".hdf5")
+
+
+def _inspect_bundle(path: Path, as_json: bool) -> None:
+    opened = open_bundle(path)
+    complexity = opened.manifest.complexity
     if as_json:
-        emit_json({"bundle": str(bundle), "digest": opened.digest, "manifest": json.loads(opened.text)})
+        document = {"bundle": str(path), "digest": opened.digest, "manifest": json.loads(opened.text)}
+        emit_json({**document, "totals": totals_json(complexity)})
         return
     for line in _lines(opened):
         click.echo(line)
-    next_step(f"aetool verify {bundle}")
+    for line in layer_lines(complexity):
+        click.echo(line)
+    next_step(f"aetool verify {path}")
+
+
+def _inspect_model(path: Path, latent: str | None, as_json: bool) -> None:
+    log(f"reading {path}")
+    from aetool.model import load_model
+    from aetool_exporters.complexity import count_reference
+
+    model = load_model(path, latent=latent)
+    if model.notice:
+        log(model.notice)
+    shape = None if model.samples is None else model.samples.values.shape[1:]
+    complexity = count_reference(model.reference, shape)
+    if as_json:
+        emit_json(_model_json(path, model, complexity))
+        return
+    click.echo(f"{model.name}  ({path}, not exported yet)")
+    click.echo(f"tensors        {' → '.join(_tensors(model))}")
+    click.echo(f"normalization  {_normalization(model.reference.normalization)}")
+    for line in layer_lines(complexity):
+        click.echo(line)
+    next_step(f"aetool export {path}")
+
+
+def _model_json(path: Path, model: Model, complexity: Complexity) -> dict[str, object]:
+    return {
+        "model": str(path),
+        "name": model.name,
+        "tensors": _tensors(model),
+        "complexity": complexity_json(complexity),
+        "totals": totals_json(complexity),
+    }
+
+
+def _tensors(model: Model) -> list[str]:
+    reference = model.reference
+    return list(
+        map(str, [reference.input, reference.latent, *([reference.reconstruction] if reference.decoder else [])])
+    )
 
 
 def _lines(bundle: Bundle) -> list[str]:
@@ -39,20 +112,21 @@ def _lines(bundle: Bundle) -> list[str]:
     return [
         f"{manifest.name}  ({bundle.path}, every byte checked, sha256 {bundle.digest})",
         f"parameters     {parameters or 'not told'}",
-        f"normalization  {_normalization(manifest)}",
+        f"normalization  {_normalization(manifest.normalization)}",
         f"seen           {_span(manifest.input_minimum)} … {_span(manifest.input_maximum)} in training, raw units",
         f"made with      {', '.join(f'{name} {version}' for name, version in manifest.created_with.items())}",
         f"self-test      {', '.join(_cases(manifest))}",
+        f"latent prior   {manifest.latent_prior or 'not told'}",
         f"engines here   {', '.join(map(_engine, backend_names()))}",
         "",
         table(_ARTIFACT_HEADER, [_artifact(bundle, artifact) for artifact in manifest.artifacts]),
     ]
 
 
-def _normalization(manifest: Manifest) -> str:
-    if manifest.normalization.is_identity:
+def _normalization(normalization: Normalization) -> str:
+    if normalization.is_identity:
         return "none: the network takes raw values"
-    return f"(raw - {_span(manifest.normalization.offset)}) / {_span(manifest.normalization.scale)}, inside the graphs"
+    return f"(raw - {_span(normalization.offset)}) / {_span(normalization.scale)}, inside the graphs"
 
 
 def _span(values: tuple[float, ...]) -> str:

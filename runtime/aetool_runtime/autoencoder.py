@@ -16,6 +16,7 @@ from aetool_runtime.specs import Array, Artifact, Role, TensorSpec, format_shape
 
 __all__ = ["Autoencoder"]
 
+_MAX_THREADS = 256  # an engine starts as many as it is told, until the machine stands still
 Runner = Callable[[Array], tuple[Array, ...]]
 
 
@@ -66,11 +67,11 @@ class Autoencoder:
             InputError, IntegrityError: see ``aetool_runtime.bundle.open_bundle``.
             BackendError, DependencyError: an unknown backend, or one whose engine is missing.
             DeviceError: the device is not here.
-            UsageError: the bundle has no artifact of that precision for that backend, or ``threads`` is negative.
+            UsageError: the bundle has no artifact of that precision for that backend, or a number of ``threads`` that is none.
         """
         opened = bundle if isinstance(bundle, Bundle) else open_bundle(bundle)
-        if threads < 0:
-            raise UsageError(f"threads is {threads}", expected="0 (all cores) or more")
+        if type(threads) is not int or not 0 <= threads <= _MAX_THREADS:
+            raise UsageError(f"threads is {threads!r}", expected=f"0 (all cores) to {_MAX_THREADS}")
         engine = _choose(opened, backend, device, precision)
         return cls(opened, engine, device, threads, precision)
 

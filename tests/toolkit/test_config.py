@@ -39,9 +39,10 @@ def test_what_is_written_reads_equal(config):
 
 
 def test_presets():
-    assert preset_names() == ["conv1d", "conv2d", "dense"]
-    for name in preset_names():
+    assert {"conv1d", "conv2d", "dense"} <= set(preset_names())
+    for name in ("conv1d", "conv2d", "dense"):
         assert load_preset(name).model.family == name
+    assert all(load_preset(name) for name in preset_names())
     dense = load_preset("dense").model
     assert isinstance(dense, DenseModel)
     assert (dense.hidden, dense.latent, dense.output_activation) == ((64,), 32, "sigmoid")
@@ -100,7 +101,7 @@ def test_files_that_are_not_toml(content, message, tmp_path):
 
 
 def test_an_unknown_preset_suggests_one():
-    with pytest.raises(UsageError, match=r"there is no preset 'conv1'; expected conv1d, conv2d, dense\n.*'conv1d'"):
+    with pytest.raises(UsageError, match=r"there is no preset 'conv1'; expected .*conv1d, .*\n.*'conv1d'"):
         load_preset("conv1")
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from aetool.cli.output import emit_json, log, next_step, progress, table
+from aetool.cli.output import emit_json, log, next_step, progress
 from aetool_runtime.errors import UsageError
 
 if TYPE_CHECKING:
@@ -19,11 +19,13 @@ if TYPE_CHECKING:
 
 __all__ = ["command"]
 
+_PRESETS = sorted(path.stem for path in (Path(__file__).parents[1] / "presets").glob("*.toml"))
+
 
 @click.command("train")
 @click.argument("inputs", nargs=-1, metavar="[CONFIG] DATA")
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="The checkpoint's folder.")
-@click.option("--preset", metavar="NAME", help="A configuration that comes with aetool: conv1d, conv2d, dense.")
+@click.option("--preset", metavar="NAME", help=f"A configuration that comes with aetool: {', '.join(_PRESETS)}.")
 @click.option("--epochs", type=int, help="Instead of the configuration's.")
 @click.option("--batch-size", type=int, help="Instead of the configuration's.")
 @click.option("--latent", type=int, help="Values per sample in the latent, instead of the configuration's.")
@@ -188,22 +190,16 @@ class _Drawing:
 
 
 def _tell_result(checkpoint: Checkpoint, output: Path, seconds: float) -> None:
+    from aetool.cli.evaluation_tables import evaluation_text
+    from aetool.config import PenaltyConfig
+
     metrics = checkpoint.metrics
     evaluation, epochs = metrics["evaluation"], len(metrics["epochs"])
     early = ", stopped early" if metrics["stopped_early"] else ""
     click.echo(f"{epochs} epochs{early}; the best was epoch {metrics['best_epoch']} ({seconds:.1f} s)")
-    click.echo(f"\non {evaluation['samples']:,} test samples, {evaluation['latent']} values each, in raw units:\n")
-    rows = [_quality_row("network", evaluation["network"]), _quality_row("PCA", evaluation["pca"])]
-    click.echo(table(("", "MSE", "PSNR dB", "worst channel's MSE", "channel"), rows))
-    if evaluation["network"]["mse"] >= evaluation["pca"]["mse"]:
-        click.echo("\nPCA does as well with as many values: the network does not earn its keep on these data yet")
+    click.echo(f"\non {evaluation['samples']:,} test samples, {evaluation['latent']} values each, in raw units")
+    penalized = checkpoint.config.penalty != PenaltyConfig()
+    click.echo(evaluation_text(evaluation, penalized=penalized))
     parameters = sum(checkpoint.parameters.values())
     click.echo(f"\n{parameters:,} parameters → {output}")
     next_step(f"aetool export {output}")
-
-
-def _quality_row(name: str, quality: Mapping[str, Any]) -> tuple[str, ...]:
-    channels = quality["mse_per_channel"]
-    worst = max(range(len(channels)), key=channels.__getitem__)
-    psnr = "-" if quality["psnr"] is None else f"{quality['psnr']:.2f}"
-    return name, f"{quality['mse']:.5g}", psnr, f"{channels[worst]:.5g}", str(worst)

@@ -1,11 +1,13 @@
 """The checkpoint: a folder that holds a trained autoencoder and what is needed to export and verify it.
 
 ==================  ====================================================================================================
-``encoder.keras``   Keras model, normalized sample [batch, …] → latent [batch, latent]
+``encoder.keras``   Keras model, normalized sample [batch, …] → latent [batch, latent]; or mean and log-variance of
+                    it; or integers (int32)
 ``decoder.keras``   Keras model, latent → normalized reconstruction
 ``config.toml``     the resolved configuration
-``metrics.json``    loss curve, best epoch, sizes of the parts, evaluation on the test part beside PCA (raw units)
-``held_out.npy``    float32 [n, *sample_shape]: raw samples of the test part, evenly spread, at most 256 and 4 MB
+``metrics.json``    loss curve, best epoch, sizes of the parts, evaluation on the test part beside baselines (raw units)
+``held_out.npy``    float32 [n, *input_shape]: what the encoder takes for raw samples of the test part, evenly spread,
+                    at most 256 and 4 MB; int32 for tokens
 ``checkpoint.json`` written last; see below
 ``training/``       TensorBoard logs; while a run is not finished, its state (not part of the checkpoint)
 ==================  ====================================================================================================
@@ -31,12 +33,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from aetool.config import Config, config_text, load_config
 from aetool.models import import_keras
 from aetool_runtime.errors import DigestError, ModelError, TruncatedError, VersionError
-from aetool_runtime.specs import Normalization
+from aetool_runtime.specs import Array, Normalization
 
 if TYPE_CHECKING:
     import keras
@@ -55,12 +56,12 @@ class Checkpoint:
     """A trained autoencoder.
 
     Args:
-        encoder: normalized sample [batch, *sample_shape] → latent [batch, latent].
+        encoder: normalized sample [batch, *input_shape] → latent [batch, …]; or mean and log-variance of it.
         decoder: latent → normalized reconstruction [batch, *sample_shape].
         config: resolved.
         normalization: between raw values and the models'.
         metrics: what ``metrics.json`` holds.
-        held_out: float32 [n, *sample_shape], raw samples of the test part.
+        held_out: float32 or int32 [n, *input_shape], what the encoder takes for raw samples of the test part.
         minimum, maximum: seen in training, raw units, one value per channel (the last axis).
     """
 
@@ -69,7 +70,7 @@ class Checkpoint:
     config: Config
     normalization: Normalization
     metrics: Mapping[str, Any] = field(repr=False)
-    held_out: NDArray[np.float32] = field(repr=False)
+    held_out: Array = field(repr=False)
     minimum: tuple[float, ...] = field(repr=False)
     maximum: tuple[float, ...] = field(repr=False)
 

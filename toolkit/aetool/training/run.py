@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aetool.config import Config
-from aetool.data import Dataset
 from aetool.evaluation import evaluate
+from aetool.models.corruption import shrink
 from aetool.training.checkpoint import Checkpoint, is_checkpoint, load_checkpoint, write_checkpoint
 from aetool.training.events import EpochDone, Event, Notice
 from aetool.training.logs import TensorBoardLog
@@ -23,6 +23,7 @@ from aetool.training.run_folder import RunFolder, saved_config
 from aetool.training.trainer import Trainer
 from aetool_runtime.atomic import replacing_folder
 from aetool_runtime.errors import InterruptedRun
+from aetool_runtime.specs import Array
 
 __all__ = ["train"]
 
@@ -108,7 +109,7 @@ def _finish(plan: Plan, trainer: Trainer, folder: RunFolder) -> Checkpoint:
         config=plan.config,
         normalization=plan.data.normalization,
         metrics=_metrics(plan, trainer),
-        held_out=_held_out(plan.data.split.test),
+        held_out=_held_out(plan),
         minimum=_floats(seen.minimum),
         maximum=_floats(seen.maximum),
     )
@@ -129,15 +130,17 @@ def _metrics(plan: Plan, trainer: Trainer) -> dict[str, Any]:
             "validation": len(split.validation),
             "test": len(split.test),
         },
-        "evaluation": asdict(evaluate(plan.autoencoder, plan.data)),
+        "evaluation": evaluate(plan.config, plan.autoencoder, plan.data).document(),
     }
 
 
-def _held_out(test: Dataset) -> NDArray[np.float32]:
-    """Samples of the test part, evenly spread over it."""
+def _held_out(plan: Plan) -> Array:
+    """What the encoder takes for samples of the test part, evenly spread over it."""
+    test, task = plan.data.split.test, plan.config.task
     size = 4 * int(np.prod(test.sample_shape))
     count = min(len(test), _HELD_OUT_SAMPLES, max(1, _HELD_OUT_BYTES // size))
-    return test.take(np.arange(count) * len(test) // count)
+    samples = test.take(np.arange(count) * len(test) // count)
+    return shrink(samples, task.factor) if task.kind == "super_resolution" else samples
 
 
 def _floats(values: NDArray[np.float64]) -> tuple[float, ...]:

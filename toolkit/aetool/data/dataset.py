@@ -18,7 +18,7 @@ from aetool.data.layout import Layout
 from aetool_runtime.errors import InputError
 from aetool_runtime.specs import Array
 
-__all__ = ["Dataset", "Split", "split_rows", "with_stride"]
+__all__ = ["Dataset", "Split", "split_rows", "split_starts", "with_stride"]
 
 
 @dataclass(frozen=True)
@@ -29,11 +29,13 @@ class Dataset:
         rows: the raw array, [rows, …].
         layout: rows → samples.
         starts: the first row of each sample, int64.
+        row_labels: of each row, where the data have labels; of any kind.
     """
 
     rows: Array = field(repr=False)
     layout: Layout
     starts: NDArray[np.int64] = field(repr=False)
+    row_labels: Array | None = field(default=None, repr=False)
 
     def __len__(self) -> int:
         return len(self.starts)
@@ -42,14 +44,19 @@ class Dataset:
     def sample_shape(self) -> tuple[int, ...]:
         return self.layout.sample_shape
 
-    def take(self, indices: NDArray[Any]) -> NDArray[np.float32]:
-        """Samples by index, [n, *sample_shape] float32, raw units."""
+    @property
+    def labels(self) -> Array | None:
+        """One for each sample, [n], in the order of the samples; ``None`` where the data have none."""
+        return None if self.row_labels is None else self.row_labels[self.starts]
+
+    def take(self, indices: NDArray[Any]) -> Array:
+        """Samples by index, [n, *sample_shape] float32 in raw units (token ids: int32)."""
         starts = self.starts[indices]
         if self.layout.is_recording:
             starts = (starts[:, None] + np.arange(self.layout.window)).reshape(-1)
         return self.layout.samples(self.rows[starts])
 
-    def batches(self, size: int) -> Iterator[NDArray[np.float32]]:
+    def batches(self, size: int) -> Iterator[Array]:
         """All samples in order, [size, *sample_shape]; only the last batch may be shorter."""
         for start in range(0, len(self), size):
             yield self.take(np.arange(start, min(start + size, len(self))))
@@ -64,17 +71,33 @@ class Split:
     test: Dataset
 
 
-def split_rows(rows: Array, layout: Layout, shares: Sequence[float], seed: int, where: str = "") -> Split:
+def split_rows(
+    rows: Array,
+    layout: Layout,
+    shares: Sequence[float],
+    seed: int,
+    where: str = "",
+    *,
+    labels: Array | None = None,
+) -> Split:
     """Deal the samples of ``rows`` out; see the rule above.
 
     Args:
         shares: of training, validation and test, each > 0, together 1.
         seed: of the permutation; a recording needs none.
+        labels: of each row.
 
     Raises:
         InputError: fewer than three samples.
     """
-    count = layout.count(len(rows))
+    parts = split_starts(layout.count(len(rows)), layout, shares, seed, where)
+    return Split(*(Dataset(rows, layout, part, labels) for part in parts))
+
+
+def split_starts(
+    count: int, layout: Layout, shares: Sequence[float], seed: int, where: str = ""
+) -> list[NDArray[np.int64]]:
+    """The first rows of the samples of each part, of ``count`` samples; see ``split_rows``."""
     if count < 3:
         raise InputError(
             f"{count} samples cannot be split",
@@ -85,8 +108,7 @@ def split_rows(rows: Array, layout: Layout, shares: Sequence[float], seed: int, 
     starts = order.astype(np.int64) * layout.window
     validation = min(max(1, round(count * shares[1])), count - 2)
     test = min(max(1, round(count * shares[2])), count - validation - 1)
-    parts = np.split(starts, [count - validation - test, count - test])
-    return Split(*(Dataset(rows, layout, part) for part in parts))
+    return np.split(starts, [count - validation - test, count - test])
 
 
 def with_stride(dataset: Dataset, stride: int) -> Dataset:

@@ -16,14 +16,16 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
 from aetool_runtime.errors import InputError
 from aetool_runtime.specs import Array
 
-__all__ = ["Layout", "resolve_sample_shape"]
+__all__ = ["Dtype", "Layout", "resolve_sample_shape"]
+
+Dtype: TypeAlias = Literal["float32", "int32"]
 
 
 @dataclass(frozen=True)
@@ -33,10 +35,12 @@ class Layout:
     Args:
         sample_shape: the shape of one sample, without the batch dimension.
         window: rows per sample; 1 where each row is a sample, more for the windows of a recording.
+        dtype: of samples: float32, or int32 for token ids.
     """
 
     sample_shape: tuple[int, ...]
     window: int = 1
+    dtype: Dtype = "float32"
 
     @classmethod
     def fit(cls, row_shape: Sequence[int], sample_shape: Sequence[int], where: str = "") -> Layout:
@@ -67,10 +71,10 @@ class Layout:
         """How many samples ``rows`` rows hold; a remainder that fills no window does not count."""
         return rows // self.window
 
-    def samples(self, rows: Array) -> NDArray[np.float32]:
-        """[rows, …] → [rows / window, *sample_shape] float32; ``rows`` must be a multiple of ``window``."""
+    def samples(self, rows: Array) -> Array:
+        """[rows, …] → [rows / window, *sample_shape] of ``dtype``; ``rows`` must be a multiple of ``window``."""
         with np.errstate(over="ignore"):  # a float64 beyond float32 becomes infinite, which is refused by name later
-            return np.asarray(rows, np.float32).reshape(-1, *self.sample_shape)
+            return np.asarray(rows, self.dtype).reshape(-1, *self.sample_shape)
 
 
 def _same_values(row: tuple[int, ...], sample: tuple[int, ...]) -> bool:

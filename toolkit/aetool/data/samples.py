@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
-from aetool.data.layout import Layout
+from aetool.data.layout import Dtype, Layout
 from aetool.data.opening import open_source
 from aetool.data.source import Source
 from aetool_runtime.errors import InputError
@@ -32,9 +32,14 @@ def warn(sentence: str) -> None:
 
 
 def as_samples(
-    batches: Iterable[Array], sample_shape: Sequence[int], *, report: Report = warn, where: str = ""
-) -> Iterator[NDArray[np.float32]]:
-    """Raw batches [rows, …] → samples [n, *sample_shape] float32, by the rules of ``layout``.
+    batches: Iterable[Array],
+    sample_shape: Sequence[int],
+    *,
+    report: Report = warn,
+    where: str = "",
+    dtype: Dtype = "float32",
+) -> Iterator[Array]:
+    """Raw batches [rows, …] → samples [n, *sample_shape] of ``dtype``, by the rules of ``layout``.
 
     A window may span batches. Rows at the end that fill no window are reported, never silently dropped.
 
@@ -44,7 +49,7 @@ def as_samples(
     kept: list[Array] = []  # rows of the window that the next batch goes on with
     layout, samples, left = None, 0, 0
     for batch in batches:
-        layout = Layout.fit(batch.shape[1:], sample_shape, where)
+        layout = replace(Layout.fit(batch.shape[1:], sample_shape, where), dtype=dtype)
         rows = np.concatenate([*kept, batch]) if kept else batch
         whole = layout.count(len(rows)) * layout.window
         left = len(rows) - whole
@@ -66,7 +71,7 @@ def _report_rest(left: int, samples: int, layout: Layout | None, report: Report,
         report(f"the last {left} rows fill no window of {layout.window} and are left out")
 
 
-def check_finite(block: NDArray[np.float32], first: int, where: str = "") -> None:
+def check_finite(block: Array, first: int, where: str = "") -> None:
     """Refuse NaN and infinity.
 
     Args:
@@ -89,9 +94,9 @@ def check_finite(block: NDArray[np.float32], first: int, where: str = "") -> Non
 
 
 def sample_batches(
-    source: Source, sample_shape: Sequence[int], size: int, *, report: Report = warn
-) -> Iterator[NDArray[np.float32]]:
-    """Stream a source as samples [size, *sample_shape] float32 in bounded memory; only the last batch may be shorter.
+    source: Source, sample_shape: Sequence[int], size: int, *, report: Report = warn, dtype: Dtype = "float32"
+) -> Iterator[Array]:
+    """Stream a source as samples [size, *sample_shape] in bounded memory; only the last batch may be shorter.
 
     Raises:
         InputError: see ``as_samples``.
@@ -99,7 +104,8 @@ def sample_batches(
     window = 1
     if None not in source.shape[1:]:
         window = Layout.fit(_row_shape(source), sample_shape, source.name).window
-    yield from as_samples(source.batches(size * window), sample_shape, report=report, where=source.name)
+    batches = source.batches(size * window)
+    yield from as_samples(batches, sample_shape, report=report, where=source.name, dtype=dtype)
 
 
 def _row_shape(source: Source) -> tuple[int, ...]:
@@ -107,9 +113,14 @@ def _row_shape(source: Source) -> tuple[int, ...]:
 
 
 def read_samples(
-    data: str | Path | Source, sample_shape: Sequence[int], *, limit: int | None = None, report: Report = warn
-) -> NDArray[np.float32]:
-    """The first ``limit`` samples (all by default), [n, *sample_shape] float32, in raw units.
+    data: str | Path | Source,
+    sample_shape: Sequence[int],
+    *,
+    limit: int | None = None,
+    report: Report = warn,
+    dtype: Dtype = "float32",
+) -> Array:
+    """The first ``limit`` samples (all by default), [n, *sample_shape] of ``dtype``, in raw units.
 
     Args:
         data: what ``open_source`` opens, or a source.
@@ -121,7 +132,8 @@ def read_samples(
     source = open_source(data) if isinstance(data, str | Path) else data
     size = max(1, _BLOCK_BYTES // (4 * math.prod(sample_shape)))
     if limit is None:
-        return np.concatenate(list(sample_batches(source, sample_shape, size, report=report)))
+        return np.concatenate(list(sample_batches(source, sample_shape, size, report=report, dtype=dtype)))
     size = min(size, limit)
-    blocks = islice(sample_batches(source, sample_shape, size, report=report), math.ceil(limit / size))
+    batches = sample_batches(source, sample_shape, size, report=report, dtype=dtype)
+    blocks = islice(batches, math.ceil(limit / size))
     return np.concatenate(list(blocks))[:limit]

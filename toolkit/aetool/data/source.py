@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from typing import Protocol
 
 from aetool_runtime.errors import InputError
 from aetool_runtime.specs import Array
 
-__all__ = ["ArraySource", "Source", "check_numeric"]
+__all__ = ["ArraySource", "Source", "check_numeric", "column_name", "find_column"]
 
 
 class Source(Protocol):
@@ -80,3 +81,27 @@ def check_numeric(values: Array, name: str) -> None:
         )
     if values.ndim == 0 or values.size == 0:
         raise InputError(f"holds no rows (shape {list(values.shape)})", where=name)
+
+
+def column_name(label: str) -> str:
+    """The column of the data itself that ``[data] label`` names; "" where it names a file or nothing."""
+    return "" if label.lower().endswith(".npy") else label
+
+
+def find_column(label: str, names: Sequence[str], columns: int, where: str) -> int:
+    """The index of a column, named, or numbered from 1 where there are no names.
+
+    Raises:
+        InputError: there is none; suggests the nearest.
+    """
+    if label in names:
+        return names.index(label)
+    if not names and label.isdecimal() and 1 <= int(label) <= columns:
+        return int(label) - 1
+    near = get_close_matches(label, names, 1)
+    raise InputError(
+        f"has no column {label!r}",
+        where=where,
+        expected=", ".join(names) or f"a number from 1 to {columns}: its columns have no names",
+        hint=f"did you mean {near[0]!r}?" if near else "",
+    )

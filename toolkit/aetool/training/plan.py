@@ -8,7 +8,7 @@ from pathlib import Path
 
 from aetool.config import Config
 from aetool.data import PreparedData, Report, prepare_data
-from aetool.models import KerasAutoencoder, build_autoencoder
+from aetool.models import KerasAutoencoder, build_autoencoder, with_vocabulary
 from aetool.training.combinations import check_config, check_model, input_shape
 from aetool.training.recipe import make_optimizer
 
@@ -64,9 +64,14 @@ def plan_prepared(config: Config, prepared: PreparedData) -> Plan:
         UsageError: the model does not take such samples, sections that exclude each other, or no such optimizer.
     """
     check_plan(config)
-    resolved = replace(config, data=replace(config.data, sample_shape=prepared.sample_shape))
+    entries = len(prepared.tokenizer.entries) if prepared.tokenizer else 0
+    resolved = replace(
+        config,
+        data=replace(config.data, sample_shape=prepared.sample_shape),
+        model=with_vocabulary(config.model, entries),
+    )
     model = build_autoencoder(
-        config.model,
+        resolved.model,
         prepared.sample_shape,
         config.training.seed,
         latent=config.latent,

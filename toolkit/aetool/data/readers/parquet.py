@@ -10,32 +10,39 @@ from typing import Any
 import numpy as np
 
 from aetool.data.packages import import_package
-from aetool.data.source import Source
+from aetool.data.source import find_column
 from aetool_runtime.errors import InputError
 from aetool_runtime.specs import Array
 
-__all__ = ["open_parquet"]
+__all__ = ["ParquetSource", "open_parquet"]
 
 _ROWS = 65536
 
 
-def open_parquet(path: Path) -> Source:
+def open_parquet(path: Path, label: str = "") -> ParquetSource:
     """Read the file's schema.
 
+    Args:
+        label: a column that is left out of the rows.
+
     Raises:
-        InputError: broken, no rows, or a column that is not numbers.
+        InputError: broken, no rows, a column that is not numbers, or no such column.
         DependencyError: pyarrow is not installed.
     """
     with _File(path) as file:
         schema, rows = file.schema_arrow, file.metadata.num_rows
-    if not rows or not len(schema):
+    if label:
+        find_column(label, schema.names, 0, str(path))
+    columns = [column for column in schema if column.name != label]
+    if not rows or not columns:
         raise InputError("holds no rows", where=str(path))
-    if len(schema) == 1 and (size := getattr(schema[0].type, "list_size", 0)):
-        _check_type(path, schema[0].name, schema[0].type.value_type)
-        return _ParquetSource(path, (rows, size), lists=True)
-    for column in schema:
+    names = tuple(column.name for column in columns)
+    if len(columns) == 1 and (size := getattr(columns[0].type, "list_size", 0)):
+        _check_type(path, columns[0].name, columns[0].type.value_type)
+        return ParquetSource(path, (rows, size), names, label, lists=True)
+    for column in columns:
         _check_type(path, column.name, column.type)
-    return _ParquetSource(path, (rows, len(schema)), lists=False)
+    return ParquetSource(path, (rows, len(columns)), names, label, lists=False)
 
 
 def _check_type(path: Path, column: str, kind: Any) -> None:
@@ -50,9 +57,20 @@ def _check_type(path: Path, column: str, kind: Any) -> None:
 
 
 @dataclass(frozen=True)
-class _ParquetSource:
+class ParquetSource:
+    """A Parquet file.
+
+    Args:
+        shape: rows and values of each.
+        columns: names of those that make a row.
+        label: name of the one that is its label, or nothing.
+        lists: there is one column, of lists.
+    """
+
     path: Path
     shape: tuple[int, ...]
+    columns: tuple[str, ...]
+    label: str
     lists: bool
 
     @property
@@ -62,9 +80,15 @@ class _ParquetSource:
     def batches(self, rows: int) -> Iterator[Array]:
         read = 0
         with _File(self.path) as file:
-            for batch in file.iter_batches(batch_size=rows):
+            for batch in file.iter_batches(batch_size=rows, columns=list(self.columns)):
                 yield self._rows(batch, read)
                 read += batch.num_rows
+
+    def labels(self) -> Array:
+        """The column ``label``, one for each row; "" where it is empty."""
+        with _File(self.path) as file:
+            found = file.read(columns=[self.label]).column(0).to_pylist()
+        return np.array([str(value) if value is not None else "" for value in found])
 
     def array(self) -> Array:
         """All rows in memory: columns are stored one after the other, which no mapping turns into rows."""

@@ -366,3 +366,34 @@ def test_counting_leaves_the_model_as_it_was() -> None:
     before = model.to_json()
     assert count_model(model) == count_model(model)
     assert model.to_json() == before
+
+
+def _families() -> dict[str, tuple[Any, tuple[int, ...], Any]]:
+    from aetool import config
+
+    variational, codes = config.VariationalLatent(), config.VectorQuantizedLatent(codes=8, dimension=2)
+    return {
+        "dense": (config.DenseModel(latent=4, hidden=(8,)), (30,), None),
+        "dense, variational": (config.DenseModel(latent=4, hidden=(8,)), (30,), variational),
+        "dense, vector quantized": (config.DenseModel(latent=4, hidden=(8,)), (30,), codes),
+        "conv1d": (config.Conv1dModel(latent=3, filters=(4, 8), batch_norm=True, residual=1), (32, 2), None),
+        "conv2d": (config.Conv2dModel(latent=3, filters=(4, 8), batch_norm=True), (12, 8, 3), None),
+        "conv2d, resized": (config.Conv2dModel(latent=3, filters=(4,), upsampling="resize"), (12, 8, 1), None),
+        "conv2d, map": (config.Conv2dModel(filters=(4,), latent_map=2, residual=1), (12, 8, 1), codes),
+        "lstm": (config.RecurrentModel(latent=3, cell="lstm", units=(6, 4)), (10, 2), None),
+        "gru, both ways": (config.RecurrentModel(latent=3, bidirectional=True), (10, 2), None),
+        "text": (config.TextModel(vocabulary=20, filters=(4, 8)), (16,), None),
+        "text, gru": (config.TextModel(vocabulary=20, body="gru", units=8), (16,), None),
+    }
+
+
+@pytest.mark.parametrize("name", _families())
+def test_every_layer_of_our_own_families_is_known(name: str) -> None:
+    from aetool.models import build_autoencoder
+
+    model, shape, latent = _families()[name]
+    built = build_autoencoder(model, shape, 0, latent=latent)
+    costs = count_reference(Reference(built.encoder, built.decoder, Normalization()))
+    assert {role: cost.unknown for role, cost in costs.items()} == {"encoder": (), "decoder": ()}
+    assert {role: cost.parameters for role, cost in costs.items()} == built.parameters
+    assert all(cost.peak_activation_bytes for cost in costs.values())

@@ -106,7 +106,7 @@ def test_json_is_one_document_whatever_happens(
 
 USAGE = {
     "a misspelt command": (["encod"], "Did you mean 'encode'?"),
-    "an unknown command": (["zzz"], "Known are demo, train, export"),
+    "an unknown command": (["zzz"], "Known are demo, init, train"),
     "an unknown option": (["inspect", BUNDLE, "--jsno"], "--json"),
     "a missing argument": (["inspect"], "BUNDLE"),
     "a missing option": (["pack", BUNDLE], "--output"),

@@ -7,7 +7,7 @@ import inspect
 import json
 import re
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from aetool.config import Config
@@ -18,7 +18,6 @@ __all__ = ["config_template", "default_config"]
 _WIDTH = 110
 _ARGUMENT = re.compile(r"^ {4}(\w+(?:, \w+)*): ", re.MULTILINE)
 _LITERAL = re.compile(r"``([^`]*)``")
-_BRACKETS = str.maketrans("()", "[]")  # tuples of Python are arrays of TOML
 _HEAD = """A configuration of aetool: every section and key, with what it means, its default and its choices.
 Leave out what keeps its default. Lines behind "#:" are what else a section can be: put one of them in its place.
 
@@ -42,37 +41,39 @@ def config_template(config: Config) -> str:
 def _section(name: str, values: Any) -> Iterator[str]:
     """The section as it is; then, where it has several kinds, each of the others behind ``#:``."""
     yield f"[{name}]"
-    yield from _keys(values)
+    yield from _keys(type(values), {name: getattr(values, name) for name in _defaults(type(values))})
     for kind in _kinds(name):
         if kind is not type(values):
             yield ""
-            for line in [f"[{name}]", *_keys(kind())]:
+            for line in [f"[{name}]", *_keys(kind, _defaults(kind))]:
                 yield f"#: {line}".rstrip()
 
 
-def _keys(values: Any) -> Iterator[str]:
-    kind = type(values)
+def _keys(kind: type[Any], values: Mapping[str, Any]) -> Iterator[str]:
     yield from _comment(_purpose(kind))
     hints, explanations = get_type_hints(kind), _explanations(kind)
-    for item in dataclasses.fields(kind):
+    for name, default in _defaults(kind).items():
         yield ""
-        if item.name in explanations:
-            yield from _comment(f"{item.name}: {explanations[item.name]}")
-        value = getattr(values, item.name)
-        yield f"{item.name} = {_toml(value)}{_remark(value, _default(item), hints[item.name])}"
+        if name in explanations:
+            yield from _comment(f"{name}: {explanations[name]}")
+        yield f"{name} = {_toml(values[name])}{_remark(values[name], default, hints[name])}"
 
 
 def _remark(value: Any, default: Any, hint: Any) -> str:
     """``# default 50``, ``# default; or cosine``."""
-    words = ["default" if value == default else f"default {_toml(default)}"]
     choices = [str(choice) for choice in get_args(hint) if choice != value] if get_origin(hint) is Literal else []
     if get_origin(hint) is Literal and not choices:
         return ""  # the name of the kind itself
-    return f"  # {words[0]}" + (f"; or {', '.join(choices)}" if choices else "")
+    told = "default" if value == default else f"default {_toml(default)}"
+    return f"  # {told}" + (f"; or {', '.join(choices)}" if choices else "")
 
 
-def _default(item: dataclasses.Field[Any]) -> Any:
-    return item.default if item.default_factory is dataclasses.MISSING else item.default_factory()
+def _defaults(kind: type[Any]) -> dict[str, Any]:
+    """Key → default, in order. They need not make a valid section: some keys want the user's word."""
+    return {
+        item.name: item.default if item.default_factory is dataclasses.MISSING else item.default_factory()
+        for item in dataclasses.fields(kind)
+    }
 
 
 def _kinds(section: str) -> list[type[Any]]:
@@ -106,14 +107,24 @@ def _docstring(kind: type[Any]) -> str:
 
 def _comment(text: str) -> Iterator[str]:
     """Lines behind ``#``, wrapped anew; indented ones (formulas) as they are."""
-    plain = _LITERAL.sub(lambda match: match[1].translate(_BRACKETS).replace(",]", "]"), text).strip()
+    plain = _LITERAL.sub(_as_toml, text).strip()
     for place, paragraph in enumerate(plain.split("\n\n")):
-        flat = " ".join(paragraph.split())
-        lines = [f" {paragraph}"] if paragraph.startswith(" ") else textwrap.wrap(flat, _WIDTH)
+        formula = paragraph.startswith(" ")
+        lines = paragraph.splitlines() if formula else textwrap.wrap(" ".join(paragraph.split()), _WIDTH)
         yield from (["#"] if place else [])
         yield from (f"# {line}" for line in lines)
 
 
+def _as_toml(literal: re.Match[str]) -> str:
+    """Tuples of Python are arrays of TOML."""
+    text = literal[1]
+    return f"[{text[1:-1].rstrip(',')}]" if text.startswith("(") and text.endswith(")") else text
+
+
 def _toml(value: Any) -> str:
-    """Texts, numbers, truth values and arrays of them are written alike in JSON and TOML."""
+    """Texts, numbers, truth values and arrays of them are written alike in JSON and TOML; tables are not."""
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{json.dumps(key)} = {_toml(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(map(_toml, value)) + "]"
     return json.dumps(value, ensure_ascii=False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -78,19 +79,26 @@ def principal_components(points: Array, dimensions: int) -> Array:
     """The first ``dimensions`` principal components (fewer where there are no more), [n, dimensions]."""
     decomposition = import_package("sklearn.decomposition", extra="train")
     count = min(dimensions, *points.shape)
-    return np.asarray(decomposition.PCA(count, svd_solver="full").fit_transform(points.astype(np.float64)))
+    with _one_thread():
+        return np.asarray(decomposition.PCA(count, random_state=0).fit_transform(points.astype(np.float64)))
+
+
+def _one_thread() -> Any:
+    """These problems are small: threads that wait for one another cost more than they bring, on a busy machine much."""
+    return import_package("threadpoolctl", extra="train").threadpool_limits(1)
 
 
 def _cluster(name: str, points: Array, labels: Array | None, clusters: int, seed: int) -> Clustering:
     cluster = import_package("sklearn.cluster", extra="train")
     metrics = import_package("sklearn.metrics", extra="train")
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), _one_thread():
         warnings.simplefilter("ignore")  # fewer distinct points than clusters: the silhouette then says it
         assigned = cluster.KMeans(clusters, n_init=STARTS, random_state=seed).fit_predict(points)
+        silhouette = float(metrics.silhouette_score(points, assigned)) if len(np.unique(assigned)) > 1 else None
     return Clustering(
         space=name,
         dimensions=points.shape[1],
         adjusted_rand=None if labels is None else float(metrics.adjusted_rand_score(labels, assigned)),
-        silhouette=float(metrics.silhouette_score(points, assigned)) if len(np.unique(assigned)) > 1 else None,
+        silhouette=silhouette,
         assigned=np.asarray(assigned, np.int64),
     )

@@ -186,6 +186,8 @@ def _contents(
         input_maximum=samples.maximum,
         parameters=reference.parameters,
         created_with=_versions(),
+        latent_prior=reference.latent_prior,
+        tokenizer=reference.tokenizer,
         complexity=count_reference(reference, samples.values.shape[1:]),
     )
     kept = [check for check in verdict.checks if check.artifact in manifest.artifacts]

@@ -10,6 +10,7 @@ import numpy as np
 
 from aetool_runtime.errors import ModelError
 from aetool_runtime.specs import Array, Normalization, Role, TensorSpec
+from aetool_runtime.text import Tokenizer
 
 if TYPE_CHECKING:
     import keras
@@ -39,11 +40,15 @@ class Reference:
         encoder: Keras model, normalized input [batch, …] → latent [batch, …], or mean and log-variance of it.
         decoder: Keras model, latent → normalized reconstruction; ``None`` for an encoder alone.
         normalization: the identity for models that take raw values.
+        latent_prior: what latents may be drawn from to make samples, such as ``standard_normal``; "" where there is none.
+        tokenizer: turns text into the encoder's input and the decoder's output back; ``None`` for other models.
     """
 
     encoder: keras.Model
     decoder: keras.Model | None
     normalization: Normalization
+    latent_prior: str = ""
+    tokenizer: Tokenizer | None = None
 
     @property
     def models(self) -> tuple[keras.Model, ...]:

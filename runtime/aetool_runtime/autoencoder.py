@@ -67,7 +67,7 @@ class Autoencoder:
             InputError, IntegrityError: see ``aetool_runtime.bundle.open_bundle``.
             BackendError, DependencyError: an unknown backend, or one whose engine is missing.
             DeviceError: the device is not here.
-            UsageError: the bundle has no artifact of that precision for that backend, or a number of ``threads`` that is none.
+            UsageError: the bundle has no artifact of that precision for that backend; ``threads`` out of range.
         """
         opened = bundle if isinstance(bundle, Bundle) else open_bundle(bundle)
         if type(threads) is not int or not 0 <= threads <= _MAX_THREADS:

@@ -12,6 +12,7 @@ from typing import Any
 from aetool_runtime.complexity import Complexity, complexity_json
 from aetool_runtime.errors import UnsafeError
 from aetool_runtime.specs import Artifact, Normalization, OutputScale, TensorSpec
+from aetool_runtime.text import Tokenizer, tokenizer_json
 
 __all__ = [
     "ELEMENT_BYTES",
@@ -95,6 +96,7 @@ class Manifest:
         created_with: package → version.
         requires: features that a reader must know to use the bundle.
         latent_prior: what latents may be drawn from, such as ``standard_normal``; "" when it is not told.
+        tokenizer: how text becomes the encoder's input; ``None`` where the input is no text.
         complexity: what each role costs, layer by layer; empty when nothing was counted.
     """
 
@@ -109,6 +111,7 @@ class Manifest:
     created_with: Mapping[str, str] = field(default_factory=dict)
     requires: tuple[str, ...] = ()
     latent_prior: str = ""
+    tokenizer: Tokenizer | None = None
     complexity: Complexity = field(default_factory=dict)
 
     def tensor(self, name: str) -> TensorSpec | None:
@@ -161,7 +164,11 @@ def format_manifest(manifest: Manifest) -> bytes:
 
 def _optional(manifest: Manifest) -> dict[str, Any]:
     """Members that are left out where there is nothing to say."""
-    document = {"latent_prior": manifest.latent_prior, "complexity": complexity_json(manifest.complexity)}
+    document = {
+        "latent_prior": manifest.latent_prior,
+        "tokenizer": manifest.tokenizer and tokenizer_json(manifest.tokenizer),
+        "complexity": complexity_json(manifest.complexity),
+    }
     return {key: value for key, value in document.items() if value}
 
 

@@ -33,6 +33,7 @@ from aetool_runtime.specs import (
     Tolerance,
 )
 from aetool_runtime.strict_json import Node, load
+from aetool_runtime.text import parse_tokenizer
 
 __all__ = ["parse_manifest"]
 
@@ -73,6 +74,7 @@ def parse_manifest(text: bytes, where: str = "manifest.json") -> Manifest:
         created_with={key: node.text() for key, node in root["created_with"].members()},
         requires=tuple(node.text() for node in root["requires"].items()),
         latent_prior="" if prior is None else _open_name(prior),
+        tokenizer=parse_tokenizer(root.get("tokenizer")),
         complexity=parse_complexity(root.get("complexity")),
     )
 

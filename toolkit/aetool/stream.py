@@ -1,4 +1,4 @@
-"""Runs batches through a function into a .npy file, in bounded memory and in one step."""
+"""Runs batches through a function into a .npy or text file, in bounded memory and in one step."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ import numpy as np
 from aetool_runtime.atomic import replacing_file
 from aetool_runtime.errors import InputError
 from aetool_runtime.specs import Array
+from aetool_runtime.text import Tokenizer
 
-__all__ = ["run_to_npy"]
+__all__ = ["run_to_npy", "run_to_text"]
 
 _ROWS_DIGITS = 20  # room for any number of rows, so that the header can be written first and completed last
 
@@ -47,6 +48,31 @@ def run_to_npy(
         file.seek(0)
         file.write(_header(rows, last))
     return (rows, *last.shape[1:])
+
+
+def run_to_text(
+    run: Callable[[Array], Array],
+    tokenizer: Tokenizer,
+    batches: Iterable[Array],
+    output: Path,
+    on_batch: Callable[[int], None],
+) -> tuple[int, ...]:
+    """Write the most probable text of every latent to ``output``, one a line.
+
+    Args:
+        run: latents [n, …] → probabilities [n, length, entries].
+
+    Returns:
+        The number of lines, as a shape.
+    """
+    lines = 0
+    with replacing_file(output) as partial, partial.open("w", encoding="utf-8", newline="\n") as file:
+        for batch in batches:
+            texts = tokenizer.decode(run(batch).argmax(axis=-1))
+            file.writelines(" ".join(text.splitlines()) + "\n" for text in texts)
+            lines += len(texts)
+            on_batch(len(texts))
+    return (lines,)
 
 
 def _append(file: BinaryIO, array: Array) -> None:

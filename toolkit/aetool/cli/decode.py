@@ -30,6 +30,8 @@ def command(
 ) -> None:
     """Decode LATENTS, usually a .npy file of `aetool encode`, to reconstructions in raw units.
 
+    A bundle for text gives probabilities, or the most probable text when the output ends in .txt.
+
     \b
     aetool decode model.aepkg latents.npy -o restored.npy
     """

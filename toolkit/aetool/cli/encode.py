@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Literal, TypeVar
 
 import click
+import numpy as np
 
 from aetool.cli.output import emit_json, log, next_step, progress
-from aetool_runtime.errors import UsageError
+from aetool_runtime.errors import InputError, UsageError
+from aetool_runtime.specs import Array, TensorSpec
 
 __all__ = ["command", "run_role", "running_options"]
 
@@ -79,28 +81,48 @@ def run_role(
 ) -> None:
     """Stream data through a bundle's encoder or decoder into a .npy file, and say what was done."""
     from aetool.data import open_source, sample_batches
-    from aetool.stream import run_to_npy
+    from aetool.stream import run_to_npy, run_to_text
     from aetool_runtime import Autoencoder
     from aetool_runtime.atomic import check_target
 
     check_target(output, overwrite=overwrite)
     with Autoencoder.open(bundle, backend=backend, device=device, threads=threads, precision=precision) as model:
-        shape = model.tensor("input" if verb == "encode" else "latent").sample_shape
-        if None in shape:
+        spec = model.tensor("input" if verb == "encode" else "latent")
+        if None in spec.sample_shape:
             raise UsageError(f"{verb} needs an input of fixed shape", where=str(bundle))
-        sizes = [size or 0 for size in shape]
-        source = open_source(data)
+        sizes = [size or 0 for size in spec.sample_shape]
+        tokenizer = model.bundle.manifest.tokenizer
+        source = open_source(data, tokenizer=tokenizer)
+        run = _of_integers(getattr(model, verb), spec)
         size = batch_size or max(1, _BATCH_BYTES // (4 * math.prod(sizes)))
         batches = sample_batches(source, sizes, size, report=log)
         start = time.perf_counter()
         with progress(_count(source.shape, sizes), verb) as bar:
-            written = run_to_npy(getattr(model, verb), batches, output, bar.update)
+            if verb == "decode" and output.suffix == ".txt" and tokenizer is not None:
+                written = run_to_text(run, tokenizer, batches, output, bar.update)
+            else:
+                written = run_to_npy(run, batches, output, bar.update)
         seconds = time.perf_counter() - start
         ran_on = f"{model.backend}/{model.device}"
     if as_json:
         emit_json({"output": str(output), "shape": written, "ran_on": ran_on, "seconds": seconds})
     else:
         click.echo(f"{written[0]:,} samples in {seconds:.2f} s on {ran_on} → {output} {list(written)}")
+
+
+def _of_integers(run: Callable[[Array], Array], spec: TensorSpec) -> Callable[[Array], Array]:
+    """Sources give 32-bit floats; a graph that takes integers (tokens, codes) is given them, and none that was rounded."""
+    dtype = np.dtype(spec.dtype)
+    if dtype.kind == "f":
+        return run
+
+    def call(batch: Array) -> Array:
+        whole = batch.astype(dtype)
+        if not np.array_equal(whole, batch):
+            raise InputError(f"{spec.name} holds values that are no integers", expected=spec.dtype)
+        return run(whole)
+
+    return call
 
 
 def _count(shape: tuple[int | None, ...], sample_shape: list[int]) -> int | None:

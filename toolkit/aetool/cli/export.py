@@ -115,7 +115,7 @@ def _load(path: Path, latent: str | None) -> Model:
 
 
 def _samples(loaded: Model, data: str | None) -> Samples | None:
-    from aetool.data import read_samples
+    from aetool.data import open_source, read_samples
     from aetool_exporters.cases import Samples
 
     if data is None:
@@ -123,7 +123,12 @@ def _samples(loaded: Model, data: str | None) -> Samples | None:
     shape = loaded.reference.input.sample_shape
     if None in shape:
         raise UsageError("--data cannot be cut into samples for an input with free dimensions")
-    values = read_samples(data, [size or 0 for size in shape], limit=_VERIFY_SAMPLES, report=log)
+    values = read_samples(
+        open_source(data, tokenizer=loaded.reference.tokenizer),
+        [size or 0 for size in shape],
+        limit=_VERIFY_SAMPLES,
+        report=log,
+    )
     if loaded.samples is None:
         return Samples.of(values)
     return Samples(values, loaded.samples.minimum, loaded.samples.maximum)

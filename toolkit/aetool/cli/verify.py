@@ -62,7 +62,7 @@ def command(bundle: Path, against: Path | None, latent: str | None, data: str | 
 
 
 def _against(bundle: Bundle, path: Path, latent: str | None, data: str | None) -> list[Check]:
-    from aetool.data import read_samples
+    from aetool.data import open_source, read_samples
     from aetool.model import load_model
     from aetool_exporters.cases import Samples, synthetic_samples
     from aetool_exporters.verification import verify
@@ -72,7 +72,7 @@ def _against(bundle: Bundle, path: Path, latent: str | None, data: str | None) -
     samples = loaded.samples
     if data is not None:
         shape = [size or 0 for size in loaded.reference.input.sample_shape]
-        values = read_samples(data, shape, limit=_SAMPLES, report=log)
+        values = read_samples(open_source(data, tokenizer=manifest.tokenizer), shape, limit=_SAMPLES, report=log)
         samples = Samples(values, manifest.input_minimum, manifest.input_maximum)
     elif samples is None:
         log("no real samples were given, so made-up ones serve; better: --data FILE")

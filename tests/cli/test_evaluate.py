@@ -28,7 +28,10 @@ def groups(tmp_path_factory: pytest.TempPathFactory) -> Path:
     centres = 30 * np.eye(3) @ matrix.T
     np.save(folder / "data.npy", (centres[labels] + rng.normal(0, 0.5, (120, 10))).astype("f4"))
     np.save(folder / "labels.npy", labels)
-    (folder / "labels.txt").write_text("".join(f"{'abc'[label]}\n" for label in labels))
+    rows = [",".join(map(str, row)) for row in np.load(folder / "data.npy")]
+    names = ",".join(f"v{place}" for place in range(10))
+    table = [f"{names},kind", *(f"{row},{'abc'[label]}" for row, label in zip(rows, labels, strict=True))]
+    (folder / "table.csv").write_text("\n".join(table))
     return folder
 
 
@@ -56,15 +59,20 @@ class TestFigures:
         assert found["peak"] == 20, "the range seen in training, as the bundle tells it"
         assert found["psnr"] == pytest.approx(10 * np.log10(20**2 / mse), rel=1e-4)
 
-    @pytest.mark.parametrize("name", ["labels.npy", "labels.txt"])
-    def test_far_groups_are_found_in_every_space(self, aetool: Aetool, groups: Path, name: str) -> None:
-        found = evaluate(aetool, groups, "--labels", groups / name)
+    def test_far_groups_are_found_in_every_space(self, aetool: Aetool, groups: Path) -> None:
+        found = evaluate(aetool, groups, "--labels", groups / "labels.npy")
         assert found["clusters"] == 3, "as many as labels"
         assert [(row["space"], row["dimensions"]) for row in found["spaces"]] == [
             ("latents", 3), ("PCA", 3), ("raw input", 10)
         ]  # fmt: skip
         assert [row["adjusted_rand"] for row in found["spaces"]] == [1.0, 1.0, 1.0]
         assert all(row["silhouette"] > 0.9 for row in found["spaces"])
+
+    def test_labels_may_be_a_column_of_the_data(self, aetool: Aetool, groups: Path) -> None:
+        arguments = ("evaluate", groups / "b.aepkg", groups / "table.csv", "--labels", "kind", "--json")
+        outcome = aetool(*arguments)
+        assert outcome.code == 0, outcome.err
+        assert [row["adjusted_rand"] for row in outcome.document["spaces"]] == [1.0, 1.0, 1.0]
 
     def test_without_labels_there_is_no_agreement(self, aetool: Aetool, groups: Path) -> None:
         found = evaluate(aetool, groups, "--clusters", 3)
@@ -172,10 +180,14 @@ class TestEvenSpread:
 MISTAKES = {
     "a picture of another kind": (["{b}", "{data}", "-o", "{tmp}/s.jpg"], 2, ["s.jpg", ".png"]),
     "a file that stands there": (["{b}", "{data}", "-o", "{tmp}/old.png"], 2, ["already exists", "--overwrite"]),
-    "labels that are not there": (["{b}", "{data}", "--labels", "{tmp}/no.npy"], 3, ["cannot be read", "no.npy"]),
-    "labels of two columns": (["{b}", "{data}", "--labels", "{data}"], 3, ["[120, 10]", "one label a sample"]),
+    "labels that are not there": (
+        ["{b}", "{data}", "--labels", "{tmp}/no.npy"],
+        3,
+        ["cannot be read as labels", "no.npy"],
+    ),
+    "labels of two columns": (["{b}", "{data}", "--labels", "{data}"], 3, ["[120, 10]", "for each sample"]),
     "too few labels": (["{b}", "{data}", "--labels", "{tmp}/few.npy"], 3, ["7 labels", "120 samples"]),
-    "labels that are no text": (["{b}", "{data}", "--labels", "{tmp}/old.png"], 3, ["cannot be read"]),
+    "a column of what has none": (["{b}", "{data}", "--labels", "kind"], 3, ["no columns", "'kind'"]),
     "one cluster": (["{b}", "{data}", "--clusters", "1"], 2, ["1 clusters"]),
     "more clusters than samples": (["{b}", "{data}", "--clusters", "120"], 2, ["120 samples", "120 clusters"]),
     "data of another shape": (["{b}", "{tmp}/wide.npy"], 3, ["[2, 2]", "[10]"]),

@@ -142,7 +142,8 @@ class TestPictures:
 
 MISTAKES = {
     "no output": (["{squares}"], 2, ["--output"]),
-    "another suffix": (["{squares}", "-o", "{tmp}/out.jpg"], 2, ["out.jpg", ".png or .npy"]),
+    "another suffix": (["{squares}", "-o", "{tmp}/out.jpg"], 2, ["out.jpg", ".png, .npy or .txt"]),
+    "texts of what has no words": (["{squares}", "-o", "{tmp}/out.txt"], 2, ["makes no texts"]),
     "a file that stands there": (["{squares}", "-o", "{tmp}/old.npy"], 2, ["already exists", "--overwrite"]),
     "no samples": (["{squares}", "-n", "0", "-o", "{tmp}/out.npy"], 2, ["-n"]),
     "too many for a picture": (["{squares}", "-n", "401", "-o", "{tmp}/out.png"], 2, ["401", "400"]),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
 
 __all__ = ["command"]
 
-_BATCH_BYTES = 1 << 20
 _CLUSTERS = 10  # where neither labels nor --clusters say how many
 _HEADER = ("k-means in", "dimensions", "adjusted Rand index", "silhouette")
 
@@ -29,7 +27,7 @@ _HEADER = ("k-means in", "dimensions", "adjusted Rand index", "silhouette")
 @click.command("evaluate")
 @click.argument("bundle", type=click.Path(path_type=Path))
 @click.argument("data")
-@click.option("--labels", metavar="FILE", help="One label a sample: .npy, or text with one a line.")
+@click.option("--labels", metavar="FILE|COLUMN", help="A .npy file with one label a sample, or a column of DATA.")
 @click.option("--clusters", type=int, help="Of k-means. [default: as many as labels, or 10]")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of k-means.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="A picture to write: latents in two dimensions.")
@@ -97,18 +95,13 @@ def _check_picture(output: Path) -> None:
 
 
 def _evaluate(model: Autoencoder, data: str, labels: str | None, clusters: int | None, seed: int) -> _Evaluation:
-    from aetool.data import open_source, sample_batches
-    from aetool.quality import compare_spaces, measure, read_labels
+    from aetool.data import open_labels
+    from aetool.feeding import feed
+    from aetool.quality import compare_spaces, measure
 
-    shape = model.tensor("input").sample_shape
-    if None in shape:
-        raise UsageError("evaluate needs an input of fixed shape", where=str(model.bundle.path))
-    sizes = [size or 0 for size in shape]
-    found = read_labels(data, labels)
-    source = open_source(data)
-    batches = sample_batches(source, sizes, max(1, _BATCH_BYTES // (4 * math.prod(sizes))), report=log)
+    found = open_labels(data, labels or "")
     with progress(None, "evaluate") as bar:
-        measured = measure(model, batches, bar.update)
+        measured = measure(model, feed(model, data, report=log, label=labels or ""), bar.update)
     kept = _kept_labels(found, measured, labels or data)
     count = clusters or (_CLUSTERS if kept is None else max(2, len(set(kept.tolist()))))
     spaces = compare_spaces(measured.inputs, measured.latents, kept, count, seed)
@@ -150,6 +143,8 @@ def _tell(evaluation: _Evaluation) -> None:
 
 
 def _error_line(measured: Measured) -> str:
+    if measured.accuracy is not None:
+        return f"reconstruction: {measured.accuracy:.2%} of the tokens are right"
     if measured.mse is None:
         return "reconstruction: not compared, for it is not of the input's shape"
     psnr = "-" if measured.psnr is None else f"{measured.psnr:.2f} dB"
@@ -169,7 +164,12 @@ def _document(evaluation: _Evaluation) -> dict[str, Any]:
     return {
         "ran_on": evaluation.ran_on,
         "samples": measured.samples,
-        "reconstruction": {"mse": measured.mse, "psnr": measured.psnr, "peak": measured.peak},
+        "reconstruction": {
+            "mse": measured.mse,
+            "psnr": measured.psnr,
+            "peak": measured.peak,
+            "accuracy": measured.accuracy,
+        },
         "clusters": evaluation.clusters,
         "seed": evaluation.seed,
         "clustered_samples": len(measured.kept),

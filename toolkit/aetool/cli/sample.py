@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
 
 __all__ = ["command"]
 
-_BATCH_BYTES = 1 << 20
 _MOST_FITTED = 5000
 _MOST_DRAWN = 400  # samples in one picture
 
@@ -29,7 +27,7 @@ _MOST_DRAWN = 400  # samples in one picture
 @click.option("-n", "--count", type=click.IntRange(1), default=16, show_default=True, help="How many samples.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="The same seed, the same samples.")
 @click.option("--fit", metavar="DATA", help="Draw what the latents of these real samples look like.")
-@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="A .png picture or a .npy file.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="A .png, .npy or .txt file.")
 @engine_options
 @click.option("--overwrite", is_flag=True, help="Replace the output that stands there.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")
@@ -49,7 +47,8 @@ def command(
     """Draw latents, decode them with BUNDLE, and write the samples.
 
     Latents come from the prior that the model was trained for (variational and adversarial models), else from a
-    Gaussian fitted to the bundle's own few samples, or, better, to --fit DATA. Latents of integers need --fit.
+    Gaussian fitted to the bundle's own few samples, or, better, to --fit DATA. Latents of integers need --fit. A .png
+    shows images or windows, a .txt holds the most probable texts, one a line; .npy takes anything.
 
     \b
     aetool sample vae.aepkg -n 16 -o grid.png
@@ -80,21 +79,22 @@ def command(
 
 
 def _layout(model: Autoencoder, output: Path, count: int) -> Layout | None:
-    """How to draw the samples; ``None`` for a .npy file. Refuses early what cannot be drawn."""
+    """How to draw the samples; ``None`` for no picture. Refuses early what cannot be drawn or written."""
     from aetool.sampling import layout_of
 
-    suffix = output.suffix.lower()
-    if suffix not in (".png", ".npy"):
-        raise UsageError(f"the output is called {output.name!r}", expected="a name that ends in .png or .npy")
-    spec = model.tensor("reconstruction")
-    if suffix == ".npy":
+    suffix, spec = output.suffix.lower(), model.tensor("reconstruction")
+    if suffix not in (".png", ".npy", ".txt"):
+        raise UsageError(f"the output is called {output.name!r}", expected="a name that ends in .png, .npy or .txt")
+    if suffix == ".txt" and model.bundle.manifest.tokenizer is None:
+        raise UsageError("the bundle makes no texts", where=str(model.bundle.path), hint="-o samples.npy")
+    if suffix != ".png":
         return None
     layout = layout_of(spec.sample_shape) if model.tensor("input").dtype.startswith("float") else None
     if layout is None:
         raise UsageError(
             f"samples like {spec} make no picture",
             expected="images [height, width], with 1 or 3 channels or flat squares, or windows [time, channels]",
-            hint="write numbers: -o samples.npy",
+            hint="-o samples.npy, or -o samples.txt where they are texts",
         )
     if count > _MOST_DRAWN:
         raise UsageError(f"{count} samples are too many for one picture", expected=f"at most {_MOST_DRAWN}, or .npy")
@@ -103,16 +103,12 @@ def _layout(model: Autoencoder, output: Path, count: int) -> Layout | None:
 
 def _real_latents(model: Autoencoder, data: str) -> Array:
     """Latents of real samples, at most 5000 of them, evenly spread."""
-    from aetool.data import open_source, sample_batches
+    from aetool.feeding import feed
     from aetool.spread import EvenSpread
 
-    shape = model.tensor("input").sample_shape
-    if None in shape:
-        raise UsageError("--fit needs an input of fixed shape", where=str(model.bundle.path))
-    sizes = [size or 0 for size in shape]
     spread = EvenSpread(_MOST_FITTED)
     with progress(None, "encode") as bar:
-        for batch in sample_batches(open_source(data), sizes, _batch(sizes), report=log):
+        for batch in feed(model, data, report=log):
             spread.add(model.encode(batch))
             bar.update(len(batch))
     return spread.arrays()[0]
@@ -121,13 +117,10 @@ def _real_latents(model: Autoencoder, data: str) -> Array:
 def _decode(model: Autoencoder, latents: Array) -> Array:
     import numpy as np
 
-    sizes = [size or 1 for size in model.tensor("reconstruction").sample_shape]
-    batch = _batch(sizes)
+    from aetool.feeding import batch_size
+
+    batch = batch_size([size or 1 for size in model.tensor("reconstruction").sample_shape])
     return np.concatenate([model.decode(latents[at : at + batch]) for at in range(0, len(latents), batch)])
-
-
-def _batch(sizes: list[int]) -> int:
-    return max(1, _BATCH_BYTES // (4 * math.prod(sizes)))
 
 
 def _write(model: Autoencoder, samples: Array, layout: Layout | None, output: Path, draw: Draw) -> None:
@@ -136,10 +129,15 @@ def _write(model: Autoencoder, samples: Array, layout: Layout | None, output: Pa
     from aetool.sampling import draw_grid
     from aetool_runtime.atomic import replacing_file
 
-    if layout is None:
-        with replacing_file(output) as partial, partial.open("wb") as file:
-            np.save(file, samples)
-        return
     manifest = model.bundle.manifest
-    span = (min(manifest.input_minimum), max(manifest.input_maximum)) if manifest.input_minimum else None
-    draw_grid(samples, layout, output, title=f"{manifest.name}: {draw.description}", span=span)
+    if layout is not None:
+        span = (min(manifest.input_minimum), max(manifest.input_maximum)) if manifest.input_minimum else None
+        draw_grid(samples, layout, output, title=f"{manifest.name}: {draw.description}", span=span)
+        return
+    with replacing_file(output) as partial, partial.open("wb") as file:
+        if output.suffix.lower() == ".txt":
+            assert manifest.tokenizer is not None
+            texts = manifest.tokenizer.decode(samples.argmax(axis=-1))
+            file.writelines(f"{' '.join(text.splitlines())}\n".encode() for text in texts)
+        else:
+            np.save(file, samples)

@@ -14,7 +14,7 @@ from aetool.data.packages import import_package
 from aetool_runtime.errors import UsageError
 from aetool_runtime.specs import Array
 
-__all__ = ["STARTS", "Clustering", "as_points", "compare_spaces", "principal_components"]
+__all__ = ["STARTS", "Clustering", "as_points", "compare_spaces", "input_points", "principal_components"]
 
 STARTS = 10  # of k-means; the best of them counts
 
@@ -24,7 +24,7 @@ class Clustering:
     """k-means in one space.
 
     Args:
-        space: ``latents``, ``PCA`` or ``raw input``.
+        space: ``latents``, ``PCA``, and ``raw input`` or ``token counts``.
         dimensions: of the space.
         adjusted_rand: agreement of clusters and labels: 1 when they are the same, about 0 by chance; ``None`` without
             labels.
@@ -46,7 +46,7 @@ def compare_spaces(
     """Cluster the same samples in three spaces: latents, principal components of the raw input, the raw input.
 
     Args:
-        inputs: [n, values], raw units.
+        inputs: [n, values], raw units; see ``input_points``.
         latents: [n, …]; see ``as_points``.
         labels: [n], of any kind; ``None`` where there are none.
         clusters: 2 or more, fewer than samples.
@@ -61,9 +61,9 @@ def compare_spaces(
             f"{len(inputs)} samples cannot be put into {clusters} clusters",
             expected="2 clusters or more, and more samples than clusters",
         )
-    points = as_points(latents)
+    name, raw = input_points(inputs)
     dimensions = math.prod(latents.shape[1:])
-    spaces = {"latents": points, "PCA": principal_components(inputs, dimensions), "raw input": inputs}
+    spaces = {"latents": as_points(latents), "PCA": principal_components(raw, dimensions), name: raw}
     first, second, third = (_cluster(name, space, labels, clusters, seed) for name, space in spaces.items())
     return first, second, third
 
@@ -73,6 +73,14 @@ def as_points(latents: Array) -> Array:
     if latents.dtype.kind in "iu":
         latents = np.eye(int(latents.max()) + 1, dtype=np.float32)[latents]
     return latents.reshape(len(latents), -1)
+
+
+def input_points(inputs: Array) -> tuple[str, Array]:
+    """What stands for the raw input, and its name: the values, or, of tokens, how often each occurs in a sample."""
+    if inputs.dtype.kind not in "iu":
+        return "raw input", inputs
+    size = int(inputs.max()) + 1
+    return "token counts", np.stack([np.bincount(row, minlength=size) for row in inputs]).astype(np.float32)
 
 
 def principal_components(points: Array, dimensions: int) -> Array:

@@ -27,6 +27,7 @@ class Measured:
         samples: how many there were.
         mse: mean squared error of the reconstruction over all values, raw units; ``None`` where it cannot be compared.
         psnr: 10 · log10(peak² / mse) in dB; ``None`` without ``mse``, and where there is no error at all.
+        accuracy: of tokens: the share for which the most probable one is the right one; ``None`` for other data.
         peak: the range of the training data, as the bundle tells it, or else of these data.
         kept: the places of the samples below, evenly spread, at most 5000.
         inputs: these samples, flat: [kept, values].
@@ -36,6 +37,7 @@ class Measured:
     samples: int
     mse: float | None
     psnr: float | None
+    accuracy: float | None
     peak: float
     kept: NDArray[np.int64] = field(repr=False)
     inputs: Array = field(repr=False)
@@ -43,7 +45,7 @@ class Measured:
 
 
 def measure(model: Autoencoder, batches: Iterable[Array], on_batch: Callable[[int], None]) -> Measured:
-    """Encode, decode where input and reconstruction have one shape, and compare.
+    """Encode, decode where input and reconstruction can be compared, and compare.
 
     Args:
         batches: raw samples, [n, …].
@@ -68,27 +70,34 @@ def measure(model: Autoencoder, batches: Iterable[Array], on_batch: Callable[[in
         raise InputError("there is nothing to evaluate: the data hold no samples")
     peak = _told_range(model) or seen.width
     inputs, kept = spread.arrays()
-    return Measured(spread.seen, error.mse, _psnr(error.mse, peak), peak, spread.indices, inputs, kept)
+    mse, accuracy = error.mean("squares"), error.mean("hits")
+    return Measured(spread.seen, mse, _psnr(mse, peak), accuracy, peak, spread.indices, inputs, kept)
 
 
 class _Error:
-    """The mean squared error of a stream."""
+    """Squared errors of a stream, or, of tokens, hits."""
 
     def __init__(self, model: Autoencoder) -> None:
-        given, returned = (model.bundle.manifest.tensor(name) for name in ("input", "reconstruction"))
-        comparable = given is not None and returned is not None and given.sample_shape == returned.sample_shape
-        self._decode = model.decode if comparable else None
+        given, returned = model.tensor("input"), model.bundle.manifest.tensor("reconstruction")
+        self._decode, self._kind = model.decode, ""
+        if returned is not None and returned.sample_shape == given.sample_shape:
+            self._kind = "squares"
+        elif returned is not None and returned.sample_shape[:-1] == given.sample_shape and given.dtype[:3] == "int":
+            self._kind = "hits"
         self._sum, self._values = 0.0, 0
 
     def add(self, batch: Array, latents: Array) -> None:
-        if self._decode is not None:
-            difference = np.asarray(self._decode(latents), np.float64) - batch
-            self._sum += float(np.square(difference).sum())
-            self._values += difference.size
+        if not self._kind:
+            return
+        restored = self._decode(latents)
+        if self._kind == "squares":
+            self._sum += float(np.square(np.asarray(restored, np.float64) - batch).sum())
+        else:
+            self._sum += int((restored.argmax(axis=-1) == batch).sum())
+        self._values += batch.size
 
-    @property
-    def mse(self) -> float | None:
-        return self._sum / self._values if self._values else None
+    def mean(self, kind: str) -> float | None:
+        return self._sum / self._values if kind == self._kind and self._values else None
 
 
 class _Range:

@@ -94,7 +94,7 @@ def _text(evaluation: Figures) -> str:
         ("network", f"{found['network']:.3f}", f"{found['right']:.1%}", f"{found['exact']:.1%}"),
         ("unigram", f"{found['unigram']:.3f}", "-", "-"),
     ]
-    return table(("", "bits per token", "tokens right", "texts right"), rows)
+    return table(("", "bits per character", "tokens right", "texts right"), rows)
 
 
 _SECTIONS: dict[str, tuple[str, Callable[[Figures], str]]] = {

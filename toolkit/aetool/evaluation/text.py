@@ -1,4 +1,4 @@
-"""Text: bits per token of the network's probabilities, beside a model that knows only how frequent each token is."""
+"""Text: bits per character, beside a model that knows only how frequent each token is."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aetool.evaluation.subject import Subject
-from aetool_runtime.specs import Array
 
 __all__ = ["Text", "measure_text"]
 
@@ -17,17 +16,22 @@ _SMALLEST = 1e-12  # of a probability, whose logarithm is taken
 
 @dataclass(frozen=True)
 class Text:
-    """Of the test part; the network knows the latent, so that its bits say what the latent left open.
+    """Of the test part. What stands behind a text's end (the pad) does not count, but for ``exact``.
+
+    The network knows the latent, and the unigram model nothing of the text: the network's bits are what its latent
+    leaves open, and no size of a compressed file.
 
     Args:
         samples: texts.
-        network: bits per token: −log2 of the probability that the decoder gives to the true token, on average.
+        latent_bits: per character, that the latent's values take as 32-bit floats.
+        network: bits per character: −log2 of the probability that the decoder gives to each true token.
         unigram: the same with each token's frequency in training (one is added to each count).
         right: share of tokens whose most probable one is the true one.
-        exact: share of texts of which all are.
+        exact: share of texts that come back as they were.
     """
 
     samples: int
+    latent_bits: float
     network: float
     unigram: float
     right: float
@@ -36,28 +40,26 @@ class Text:
 
 def measure_text(subject: Subject) -> Text:
     """On the whole test part."""
+    tokenizer, test = subject.data.tokenizer, subject.data.split.test
+    assert tokenizer is not None
+    frequencies = _frequencies(subject, len(tokenizer.entries), tokenizer.pad)
     bits = unigram = right = exact = 0.0
-    tokens = 0
-    frequencies: NDArray[np.float64] | None = None
+    tokens = characters = 0
     for batch in subject.test_batches():
-        probabilities = np.asarray(subject.reconstruct(batch), np.float64)
-        if frequencies is None:
-            frequencies = _frequencies(subject, probabilities.shape[-1])
+        probabilities, counts = np.asarray(subject.reconstruct(batch), np.float64), batch != tokenizer.pad
         true = np.take_along_axis(probabilities, batch[..., None].astype(np.int64), axis=-1)[..., 0]
         hits = probabilities.argmax(axis=-1) == batch
-        bits -= float(np.log2(np.maximum(true, _SMALLEST)).sum())
-        unigram -= float(np.log2(frequencies[batch]).sum())
-        right, exact, tokens = right + float(hits.sum()), exact + float(hits.all(axis=1).sum()), tokens + batch.size
-    samples = len(subject.data.split.test)
-    return Text(samples, bits / tokens, unigram / tokens, right / tokens, exact / samples)
+        bits -= float(np.log2(np.maximum(true[counts], _SMALLEST)).sum())
+        unigram -= float(np.log2(frequencies[batch[counts]]).sum())
+        right, exact = right + float(hits[counts].sum()), exact + float(hits.all(axis=1).sum())
+        tokens, characters = tokens + int(counts.sum()), characters + sum(map(len, tokenizer.decode(batch)))
+    latent_bits = 32 * subject.latent * len(test) / characters
+    return Text(len(test), latent_bits, bits / characters, unigram / characters, right / tokens, exact / len(test))
 
 
-def _frequencies(subject: Subject, vocabulary: int) -> NDArray[np.float64]:
+def _frequencies(subject: Subject, vocabulary: int, pad: int) -> NDArray[np.float64]:
     counts = np.ones(vocabulary)
     for batch in subject.data.training.batches(256):
-        counts += np.bincount(_flat(batch), minlength=vocabulary)
+        counts += np.bincount(np.asarray(batch, np.int64).reshape(-1), minlength=vocabulary)
+    counts[pad] = 0
     return np.asarray(counts / counts.sum())
-
-
-def _flat(tokens: Array) -> NDArray[np.int64]:
-    return np.asarray(tokens, np.int64).reshape(-1)

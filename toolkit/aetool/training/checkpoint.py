@@ -19,6 +19,7 @@
   normalized = (raw − offset) / scale.
 - ``input``: ``minimum`` and ``maximum`` seen in training, raw units, one value per channel.
 - ``parameters``: numbers of weights of ``encoder`` and ``decoder``.
+- ``tokenizer``: of a model of text: the object that a bundle's manifest has (FORMAT.md); else absent.
 - ``files``: file name → sha256 (hex) of the five files above.
 """
 
@@ -38,6 +39,8 @@ from aetool.config import Config, config_text, load_config
 from aetool.models import import_keras
 from aetool_runtime.errors import DigestError, ModelError, TruncatedError, VersionError
 from aetool_runtime.specs import Array, Normalization
+from aetool_runtime.strict_json import Node
+from aetool_runtime.text import Tokenizer, parse_tokenizer, tokenizer_json
 
 if TYPE_CHECKING:
     import keras
@@ -63,6 +66,7 @@ class Checkpoint:
         metrics: what ``metrics.json`` holds.
         held_out: float32 or int32 [n, *input_shape], what the encoder takes for raw samples of the test part.
         minimum, maximum: seen in training, raw units, one value per channel (the last axis).
+        tokenizer: how text becomes what the encoder takes; ``None`` where that is no text.
     """
 
     encoder: keras.Model
@@ -73,6 +77,7 @@ class Checkpoint:
     held_out: Array = field(repr=False)
     minimum: tuple[float, ...] = field(repr=False)
     maximum: tuple[float, ...] = field(repr=False)
+    tokenizer: Tokenizer | None = field(default=None, repr=False)
 
     @property
     def parameters(self) -> dict[str, int]:
@@ -103,6 +108,8 @@ def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
         "parameters": checkpoint.parameters,
         "files": {name: _sha256(folder / name) for name in _FILES},
     }
+    if checkpoint.tokenizer is not None:
+        index["tokenizer"] = tokenizer_json(checkpoint.tokenizer)
     (folder / _INDEX).write_text(_json(index), encoding="utf-8")
 
 
@@ -128,6 +135,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
         held_out=np.load(path / _HELD_OUT, allow_pickle=False),
         minimum=tuple(seen["minimum"]),
         maximum=tuple(seen["maximum"]),
+        tokenizer=parse_tokenizer(Node(index, str(path / _INDEX)).get("tokenizer")),
     )
 
 

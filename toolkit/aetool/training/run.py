@@ -112,6 +112,7 @@ def _finish(plan: Plan, trainer: Trainer, folder: RunFolder) -> Checkpoint:
         held_out=_held_out(plan),
         minimum=_floats(seen.minimum),
         maximum=_floats(seen.maximum),
+        tokenizer=plan.data.tokenizer,
     )
     with replacing_folder(folder.output) as partial:
         write_checkpoint(partial, checkpoint)

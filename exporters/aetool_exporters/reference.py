@@ -40,7 +40,7 @@ class Reference:
         encoder: Keras model, normalized input [batch, …] → latent [batch, …], or mean and log-variance of it.
         decoder: Keras model, latent → normalized reconstruction; ``None`` for an encoder alone.
         normalization: the identity for models that take raw values.
-        latent_prior: what latents may be drawn from to make samples, such as ``standard_normal``; "" where there is none.
+        latent_prior: what latents may be drawn from to make samples, such as ``standard_normal``, or "".
         tokenizer: turns text into the encoder's input and the decoder's output back; ``None`` for other models.
     """
 
@@ -100,7 +100,7 @@ class Reference:
         return Interface(self.latent if role == "decoder" else self.input, (self.reconstruction,))
 
     def trace(self, role: Role, tensor: Any) -> dict[str, Any]:
-        """Apply a role to a symbolic tensor: raw values in, raw values out by name. For the exporters' ``tf.function``."""
+        """Apply a role to a symbolic tensor: raw values in and out, by name. For the exporters' ``tf.function``."""
         if role == "encoder":
             return self._encode(self._normalize(tensor))
         latent = tensor if role == "decoder" else self._encode(self._normalize(tensor))["latent"]

@@ -208,6 +208,16 @@ def variational() -> Reference:
     return Reference(_scrambled(encoder), _scrambled(decoder), Normalization())
 
 
+def codes() -> Reference:
+    """Integer latents: the nearest entry of a codebook, and back."""
+    given = keras.Input((12,))
+    scores = layers.Dense(8)(layers.Reshape((3, 4))(layers.Dense(12)(given)))
+    encoder = keras.Model(given, keras.ops.argmax(scores, axis=-1))
+    chosen = keras.Input((3,), dtype="int32")
+    decoder = _chain(chosen, [layers.Embedding(8, 4), layers.Flatten(), layers.Dense(12)])
+    return Reference(_scrambled(encoder), _scrambled(decoder), Normalization())
+
+
 MODELS: dict[str, Callable[[], Reference]] = {
     builder.__name__: builder
     for builder in (
@@ -227,5 +237,6 @@ MODELS: dict[str, Callable[[], Reference]] = {
         gru,
         tokens,
         variational,
+        codes,
     )
 }

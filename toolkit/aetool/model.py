@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING
 from aetool_runtime.errors import InputError, UsageError
 
 if TYPE_CHECKING:
+    from aetool.training.checkpoint import Checkpoint
     from aetool_exporters.cases import Samples
     from aetool_exporters.reference import Reference
 
-__all__ = ["Model", "load_model"]
+__all__ = ["Model", "load_model", "model_of"]
+
+_PRIORS = {"variational": "standard_normal", "adversarial": "standard_normal"}  # what training pulls latents towards
 
 
 @dataclass(frozen=True)
@@ -61,15 +64,24 @@ def load_model(path: Path, *, latent: str | None = None) -> Model:
 
 def _from_checkpoint(path: Path) -> Model:
     from aetool.training.checkpoint import load_checkpoint
+
+    return model_of(load_checkpoint(path))
+
+
+def model_of(checkpoint: Checkpoint) -> Model:
+    """A trained checkpoint as the exporters take it."""
     from aetool_exporters.cases import Samples
     from aetool_exporters.reference import Reference
 
-    checkpoint = load_checkpoint(path)
-    return Model(
-        checkpoint.config.model.family,
-        Reference(checkpoint.encoder, checkpoint.decoder, checkpoint.normalization),
-        Samples(checkpoint.held_out, checkpoint.minimum, checkpoint.maximum),
+    reference = Reference(
+        checkpoint.encoder,
+        checkpoint.decoder,
+        checkpoint.normalization,
+        latent_prior=_PRIORS.get(checkpoint.config.latent.kind, ""),
+        tokenizer=checkpoint.tokenizer,
     )
+    samples = Samples(checkpoint.held_out, checkpoint.minimum, checkpoint.maximum)
+    return Model(checkpoint.config.model.family, reference, samples)
 
 
 def _from_keras_file(path: Path, latent: str | None) -> Model:

@@ -12,6 +12,7 @@ import onnx
 import tensorflow as tf
 import tf2onnx
 
+from aetool_exporters.extremes import plain_extremes
 from aetool_exporters.onnx.handlers import HANDLERS
 from aetool_exporters.onnx.tracing import onnx_layers
 from aetool_exporters.reason import reason
@@ -32,7 +33,7 @@ def convert(reference: Reference, role: Role, opset: int) -> onnx.ModelProto:
     """
     function = _traceable(reference, role)
     try:
-        with _watched_log() as complaints, onnx_layers(reference):
+        with _watched_log() as complaints, plain_extremes(reference), onnx_layers(reference):
             model, _ = tf2onnx.convert.from_function(
                 function,
                 input_signature=function.input_signature,

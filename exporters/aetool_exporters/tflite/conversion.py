@@ -14,6 +14,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from aetool_exporters.extremes import plain_extremes
 from aetool_exporters.layers import layer_of
 from aetool_exporters.reason import reason
 from aetool_exporters.reference import Reference
@@ -38,7 +39,7 @@ def convert(reference: Reference, wanted: tuple[Signature, ...], layers: Collect
         ConversionError: anything else that the converter stumbled over.
     """
     try:
-        with tempfile.TemporaryDirectory(prefix="aetool-") as folder, quiet():
+        with tempfile.TemporaryDirectory(prefix="aetool-") as folder, quiet(), plain_extremes(reference):
             _saved_model(reference, wanted).write_out(folder, verbose=False)
             keys = [signature.key for signature in wanted]
             converter = tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=keys)

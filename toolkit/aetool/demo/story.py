@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 from aetool.config import load_preset
 from aetool.demo.latency import encode_latencies
+from aetool.model import model_of
 from aetool.training import Event, train
-from aetool_exporters.cases import HELD_OUT, Samples
+from aetool_exporters.cases import HELD_OUT
 from aetool_exporters.pipeline import ExportOptions, export_reference
-from aetool_exporters.reference import Reference
 from aetool_runtime import Autoencoder
 from aetool_runtime.selftest import Check
 from aetool_runtime.specs import Array
@@ -67,14 +67,14 @@ def tell(name: str, folder: Path, on_step: Callable[[str], None], on_event: Call
     on_step(f"{name}: training on {MODELS[name]}")
     checkpoint = train(load_preset(name), MODELS[name], folder / name, report=on_event)
     on_step(f"{name}: exporting to ONNX and TFLite, checking both against Keras")
-    reference = Reference(checkpoint.encoder, checkpoint.decoder, checkpoint.normalization)
-    samples = Samples(checkpoint.held_out, checkpoint.minimum, checkpoint.maximum)
+    model = model_of(checkpoint)
+    reference = model.reference
     checks: list[Check] = []
-    bundle = export_reference(reference, folder / f"{name}.aepkg", name, samples, ExportOptions(), checks.append)
+    bundle = export_reference(reference, folder / f"{name}.aepkg", name, model.samples, ExportOptions(), checks.append)
     on_step(f"{name}: encoding and decoding without TensorFlow")
-    with Autoencoder.open(bundle) as model:
+    with Autoencoder.open(bundle) as runtime:
         originals = checkpoint.held_out[:_SHOWN]
-        reconstructions = model.decode(model.encode(originals))
+        reconstructions = runtime.decode(runtime.encode(originals))
     network, pca = _psnr(checkpoint)
     return Chapter(
         name=name,

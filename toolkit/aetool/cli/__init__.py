@@ -19,6 +19,7 @@ COMMANDS = {
     "demo": ("aetool.cli.demo", "Train, export, verify and run three autoencoders on built-in data."),
     "init": ("aetool.cli.init", "Write a commented configuration."),
     "train": ("aetool.cli.train", "Train an autoencoder: configuration and data in, checkpoint out."),
+    "tune": ("aetool.cli.tune", "Look for the best parameters: many short runs, compared by validation."),
     "export": ("aetool.cli.export", "Turn a checkpoint or a Keras file into a verified bundle."),
     "verify": ("aetool.cli.verify", "Check that a bundle computes what Keras computed, on everything here."),
     "encode": ("aetool.cli.encode", "Samples to latents, through a bundle."),

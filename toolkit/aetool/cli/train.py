@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from aetool.cli.given import config_and_data, given_config
 from aetool.cli.output import emit_json, log, next_step, progress
 from aetool_runtime.errors import UsageError
 
@@ -61,35 +62,28 @@ def command(
     """
     if resume and overwrite:
         raise UsageError("--resume and --overwrite exclude each other")
-    path, data = _config_and_data(inputs)
-    training = {"epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate, "seed": seed}
-    config = _override(_config(path, preset, output if resume else None), training, latent)
+    path, data = config_and_data(inputs, "train")
+    given = {
+        "training.epochs": epochs,
+        "training.batch_size": batch_size,
+        "model.latent": latent,
+        "training.learning_rate": learning_rate,
+        "training.seed": seed,
+    }
+    config = _override(_config(path, preset, output if resume else None), given)
     if dry_run:
         _tell_plan(config, data, as_json)
     else:
         _train(config, data, output, resume, overwrite, as_json)
 
 
-def _config_and_data(inputs: tuple[str, ...]) -> tuple[Path | None, str]:
-    if not 1 <= len(inputs) <= 2:
-        raise UsageError(
-            f"{len(inputs)} arguments were given",
-            expected="[CONFIG] DATA",
-            hint="aetool train --preset dense builtin:digits -o model",
-        )
-    return (Path(inputs[0]) if len(inputs) == 2 else None), inputs[-1]
-
-
 def _config(path: Path | None, preset: str | None, resumed: Path | None) -> Config:
-    from aetool.config import load_config, load_preset, preset_names
+    from aetool.config import preset_names
     from aetool.training import saved_config
 
-    if path is not None and preset is not None:
-        raise UsageError("a CONFIG and a --preset were given", expected="one of them")
-    if path is not None:
-        return load_config(path)
-    if preset is not None:
-        return load_preset(preset)
+    config = given_config(path, preset)
+    if config is not None:
+        return config
     if resumed is not None:
         return saved_config(resumed)
     raise UsageError(
@@ -97,13 +91,11 @@ def _config(path: Path | None, preset: str | None, resumed: Path | None) -> Conf
     )
 
 
-def _override(config: Config, training: Mapping[str, Any], latent: int | None) -> Config:
-    given = {name: value for name, value in training.items() if value is not None}
-    try:
-        config = replace(config, training=replace(config.training, **given))
-        return config if latent is None else replace(config, model=replace(config.model, latent=latent))
-    except ValueError as error:
-        raise UsageError(str(error)) from error
+def _override(config: Config, given: Mapping[str, Any]) -> Config:
+    """With the values of those flags that were given, by path."""
+    from aetool.config.tuning import with_values
+
+    return with_values(config, {path: value for path, value in given.items() if value is not None}, "command line")
 
 
 def _tell_plan(config: Config, data: str, as_json: bool) -> None:

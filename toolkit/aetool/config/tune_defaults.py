@@ -12,12 +12,15 @@ __all__ = ["default_table"]
 
 _ACTIVATIONS = ("relu", "elu", "silu")
 _RATE_FACTOR = 5.0
+_IDLE = {"conv1d": ("units",), "gru": ("filters", "kernel", "activation")}  # what a text model's body does not use
 
 
 def default_table(config: Config) -> dict[str, Any]:
     """``[tune]`` as a file would have it; the keys that a family shares with others are tried alike."""
     model = {item.name: getattr(config.model, item.name) for item in dataclasses.fields(config.model)}
     rate = config.training.learning_rate
+    for key in _IDLE.get(model.get("body", ""), ()):
+        del model[key]
     table: dict[str, Any] = {
         f"model.{key}": {"choices": choices(model[key])} for key, choices in _CHOICES.items() if model.get(key)
     }

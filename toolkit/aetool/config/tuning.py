@@ -13,8 +13,10 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeAlias, get_type_hints
 
 from aetool.config.reading import check_keys, convert_section
@@ -28,6 +30,7 @@ __all__ = [
     "Range",
     "SearchSpace",
     "default_space",
+    "load_space",
     "parse_space",
     "tunable_paths",
     "with_values",
@@ -35,7 +38,7 @@ __all__ = [
 
 _TUNABLE = ("model", "latent", "training")
 _FIXED = {  # what the loss means, what a section is, and luck
-    "model": {"family"},
+    "model": {"family", "vocabulary", "build"},
     "latent": {"kind", "beta", "commitment", "weight"},
     "training": {"loss", "seed", "save_seconds", "strategy"},
 }
@@ -81,6 +84,16 @@ def default_space(config: Config) -> SearchSpace:
     configuration's own. The latent's size stays: it is what the user asked for.
     """
     return parse_space(default_table(config), config, "default search space")
+
+
+def load_space(path: Path, config: Config) -> SearchSpace | None:
+    """``[tune]`` of a configuration file that was read before as ``config``; ``None`` where it has none.
+
+    Raises:
+        UsageError: see ``parse_space``.
+    """
+    table = tomllib.loads(path.read_text(encoding="utf-8")).get("tune")
+    return None if table is None else parse_space(table, config, str(path))
 
 
 def parse_space(table: Mapping[str, Any], config: Config, where: str) -> SearchSpace:

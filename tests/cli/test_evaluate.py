@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from aetool.quality import compare_spaces
-from aetool.quality.clusters import as_points, principal_components
+from aetool.quality.clusters import input_points, latent_points, principal_components
 from aetool.spread import EvenSpread
 from aetool_runtime.errors import UsageError
 
@@ -142,11 +142,17 @@ class TestPicture:
 
 class TestSpaces:
     def test_integers_are_categories(self) -> None:
-        points = as_points(np.array([[0, 2], [1, 2]], np.int32))
+        name, points = latent_points(np.array([[0, 2], [1, 2]], np.int32))
+        assert name == "latents as categories"
         np.testing.assert_array_equal(points, [[1, 0, 0, 0, 0, 1], [0, 1, 0, 0, 0, 1]])
 
     def test_latents_of_any_shape_are_vectors(self) -> None:
-        assert as_points(np.zeros((3, 4, 5), np.float32)).shape == (3, 20)
+        assert latent_points(np.zeros((3, 4, 5), np.float32))[1].shape == (3, 20)
+
+    def test_tokens_are_counted(self) -> None:
+        name, points = input_points(np.array([[0, 2, 2], [1, 1, 1]], np.int32))
+        assert name == "token counts"
+        np.testing.assert_array_equal(points, [[1, 0, 2], [0, 3, 0]])
 
     def test_no_more_components_than_there_are(self) -> None:
         assert principal_components(np.random.default_rng(0).random((4, 9)), 32).shape == (4, 4)

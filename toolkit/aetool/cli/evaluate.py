@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from aetool.cli.engine import engine_options
-from aetool.cli.output import emit_json, log, next_step, progress, table
+from aetool.cli.output import emit_json, log, next_step, progress
+from aetool.cli.quality_report import QualityReport, report_json, tell_report
 from aetool_runtime.errors import InputError, UsageError
 
 if TYPE_CHECKING:
-    from aetool.quality import Clustering, Measured
+    from aetool.quality import Measured
     from aetool_runtime import Autoencoder
     from aetool_runtime.specs import Array
 
 __all__ = ["command"]
 
 _CLUSTERS = 10  # where neither labels nor --clusters say how many
-_HEADER = ("k-means in", "dimensions", "adjusted Rand index", "silhouette")
 
 
 @click.command("evaluate")
@@ -68,25 +66,13 @@ def command(
     if output is not None:
         _draw(evaluation, output, f"{bundle.name} on {data}")
     if as_json:
-        emit_json({"bundle": str(bundle), "data": data, **_document(evaluation), "picture": output and str(output)})
+        emit_json({"bundle": str(bundle), "data": data, **report_json(evaluation), "picture": output and str(output)})
         return
     click.echo(f"{evaluation.measured.samples:,} samples of {data} on {evaluation.ran_on}")
-    _tell(evaluation)
+    tell_report(evaluation)
     if output is not None:
         click.echo(f"\nlatents in two dimensions: {output}")
     next_step(f"aetool sample {bundle} -o samples.npy")
-
-
-@dataclass(frozen=True)
-class _Evaluation:
-    """What was measured, and with which settings."""
-
-    measured: Measured
-    spaces: Sequence[Clustering]
-    labels: Array | None
-    clusters: int
-    seed: int
-    ran_on: str
 
 
 def _check_picture(output: Path) -> None:
@@ -94,7 +80,7 @@ def _check_picture(output: Path) -> None:
         raise UsageError(f"the picture is called {output.name!r}", expected="a name that ends in .png")
 
 
-def _evaluate(model: Autoencoder, data: str, labels: str | None, clusters: int | None, seed: int) -> _Evaluation:
+def _evaluate(model: Autoencoder, data: str, labels: str | None, clusters: int | None, seed: int) -> QualityReport:
     from aetool.data import open_labels
     from aetool.feeding import feed
     from aetool.quality import compare_spaces, measure
@@ -105,7 +91,7 @@ def _evaluate(model: Autoencoder, data: str, labels: str | None, clusters: int |
     kept = _kept_labels(found, measured, labels or data)
     count = clusters or (_CLUSTERS if kept is None else max(2, len(set(kept.tolist()))))
     spaces = compare_spaces(measured.inputs, measured.latents, kept, count, seed)
-    return _Evaluation(measured, spaces, kept, count, seed, f"{model.backend}/{model.device}")
+    return QualityReport(measured, spaces, kept, count, seed, f"{model.backend}/{model.device}")
 
 
 def _kept_labels(labels: Array | None, measured: Measured, where: str) -> Array | None:
@@ -118,7 +104,7 @@ def _kept_labels(labels: Array | None, measured: Measured, where: str) -> Array 
     return labels[measured.kept]
 
 
-def _draw(evaluation: _Evaluation, output: Path, title: str) -> None:
+def _draw(evaluation: QualityReport, output: Path, title: str) -> None:
     from aetool.quality import draw_scatter
 
     labels, measured = evaluation.labels, evaluation.measured
@@ -127,59 +113,3 @@ def _draw(evaluation: _Evaluation, output: Path, title: str) -> None:
     draw_scatter(
         measured.inputs, measured.latents, groups, output, title=f"{title}, coloured by {kind}", groups_are=kind
     )
-
-
-def _tell(evaluation: _Evaluation) -> None:
-    from aetool.quality.clusters import STARTS
-
-    measured, spaces = evaluation.measured, evaluation.spaces
-    click.echo(_error_line(measured))
-    some = "" if len(measured.kept) == measured.samples else f", on {len(measured.kept):,} samples evenly spread"
-    click.echo(f"\n{evaluation.clusters} clusters; the best of {STARTS} starts, seed {evaluation.seed}{some}:\n")
-    click.echo(table(_HEADER, [_row(space) for space in spaces]))
-    latents, pca = spaces[0].adjusted_rand, spaces[1].adjusted_rand
-    if latents is not None and pca is not None and latents <= pca:
-        click.echo("\nPCA with as many dimensions tells the labels apart as well: the latents earn nothing here")
-
-
-def _error_line(measured: Measured) -> str:
-    if measured.accuracy is not None:
-        return f"reconstruction: {measured.accuracy:.2%} of the tokens are right"
-    if measured.mse is None:
-        return "reconstruction: not compared, for it is not of the input's shape"
-    psnr = "-" if measured.psnr is None else f"{measured.psnr:.2f} dB"
-    return f"reconstruction: MSE {measured.mse:.5g}, PSNR {psnr} (peak {measured.peak:g}), in raw units"
-
-
-def _row(space: Clustering) -> tuple[str, ...]:
-    return space.space, str(space.dimensions), _figure(space.adjusted_rand), _figure(space.silhouette)
-
-
-def _figure(number: float | None) -> str:
-    return "-" if number is None else f"{number:.3f}"
-
-
-def _document(evaluation: _Evaluation) -> dict[str, Any]:
-    measured = evaluation.measured
-    return {
-        "ran_on": evaluation.ran_on,
-        "samples": measured.samples,
-        "reconstruction": {
-            "mse": measured.mse,
-            "psnr": measured.psnr,
-            "peak": measured.peak,
-            "accuracy": measured.accuracy,
-        },
-        "clusters": evaluation.clusters,
-        "seed": evaluation.seed,
-        "clustered_samples": len(measured.kept),
-        "spaces": [
-            {
-                "space": space.space,
-                "dimensions": space.dimensions,
-                "adjusted_rand": space.adjusted_rand,
-                "silhouette": space.silhouette,
-            }
-            for space in evaluation.spaces
-        ],
-    }

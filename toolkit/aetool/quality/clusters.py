@@ -14,7 +14,7 @@ from aetool.data.packages import import_package
 from aetool_runtime.errors import UsageError
 from aetool_runtime.specs import Array
 
-__all__ = ["STARTS", "Clustering", "as_points", "compare_spaces", "input_points", "principal_components"]
+__all__ = ["STARTS", "Clustering", "compare_spaces", "input_points", "latent_points", "principal_components"]
 
 STARTS = 10  # of k-means; the best of them counts
 
@@ -24,7 +24,7 @@ class Clustering:
     """k-means in one space.
 
     Args:
-        space: ``latents``, ``PCA``, and ``raw input`` or ``token counts``.
+        space: ``latents`` (or ``latents as categories``), ``PCA``, and ``raw input`` (or ``token counts``).
         dimensions: of the space.
         adjusted_rand: agreement of clusters and labels: 1 when they are the same, about 0 by chance; ``None`` without
             labels.
@@ -47,7 +47,7 @@ def compare_spaces(
 
     Args:
         inputs: [n, values], raw units; see ``input_points``.
-        latents: [n, …]; see ``as_points``.
+        latents: [n, …]; see ``latent_points``.
         labels: [n], of any kind; ``None`` where there are none.
         clusters: 2 or more, fewer than samples.
         seed: of k-means.
@@ -61,18 +61,19 @@ def compare_spaces(
             f"{len(inputs)} samples cannot be put into {clusters} clusters",
             expected="2 clusters or more, and more samples than clusters",
         )
-    name, raw = input_points(inputs)
-    dimensions = math.prod(latents.shape[1:])
-    spaces = {"latents": as_points(latents), "PCA": principal_components(raw, dimensions), name: raw}
-    first, second, third = (_cluster(name, space, labels, clusters, seed) for name, space in spaces.items())
+    raw = input_points(inputs)
+    pca = "PCA", principal_components(raw[1], math.prod(latents.shape[1:]))
+    spaces = (latent_points(latents), pca, raw)
+    first, second, third = (_cluster(name, space, labels, clusters, seed) for name, space in spaces)
     return first, second, third
 
 
-def as_points(latents: Array) -> Array:
-    """Latents as vectors, [n, values]; integers, which name entries of a codebook, as one 0 or 1 for each entry."""
+def latent_points(latents: Array) -> tuple[str, Array]:
+    """Latents as vectors, [n, values], and their name; integers name entries of a codebook: 0 or 1 for each entry."""
+    name = "latents"
     if latents.dtype.kind in "iu":
-        latents = np.eye(int(latents.max()) + 1, dtype=np.float32)[latents]
-    return latents.reshape(len(latents), -1)
+        name, latents = "latents as categories", np.eye(int(latents.max()) + 1, dtype=np.float32)[latents]
+    return name, latents.reshape(len(latents), -1)
 
 
 def input_points(inputs: Array) -> tuple[str, Array]:

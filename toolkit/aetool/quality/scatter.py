@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aetool.data.packages import import_package
-from aetool.quality.clusters import as_points, input_points, principal_components
+from aetool.quality.clusters import input_points, latent_points, principal_components
 from aetool_runtime.atomic import replacing_file
 from aetool_runtime.specs import Array
 
@@ -36,7 +36,7 @@ def draw_scatter(inputs: Array, latents: Array, groups: Array, output: Path, *, 
     figure = figures.Figure(figsize=(12, 5.6), layout="constrained")
     figure.suptitle(title, fontsize=12)
     panels: Sequence[Any] = figure.subplots(1, 2)
-    for axes, (name, points) in zip(panels, (("latents", as_points(latents)), input_points(inputs)), strict=True):
+    for axes, (name, points) in zip(panels, (latent_points(latents), input_points(inputs)), strict=True):
         _draw_panel(axes, name, points, group, len(names))
     if len(names) <= _COLORS:
         handles = panels[0].collections

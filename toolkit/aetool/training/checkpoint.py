@@ -36,7 +36,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from aetool.config import Config, config_text, load_config
-from aetool.models import import_keras
+from aetool.models import import_custom, import_keras
 from aetool_runtime.errors import DigestError, ModelError, TruncatedError, VersionError
 from aetool_runtime.specs import Array, Normalization
 from aetool_runtime.strict_json import Node
@@ -114,9 +114,10 @@ def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
-    """Read a checkpoint; nothing in it is run as code.
+    """Read a checkpoint; nothing in it is run as code. (A family ``custom`` has code outside it, which is imported.)
 
     Raises:
+        InputError: the code that a family ``custom`` names cannot be imported.
         ModelError: it is none, or a run that is not finished (the hint resumes it).
         VersionError: written by a newer aetool.
         DigestError, TruncatedError: a file is not the one that was written, or missing.
@@ -125,11 +126,13 @@ def load_checkpoint(path: Path) -> Checkpoint:
     index = _index(path)
     for name in _FILES:
         _check_digest(path / name, index["files"][name])
+    config = load_config(path / CONFIG)
+    import_custom(config.model)  # its layers are registered there
     normalization, seen = index["normalization"], index["input"]
     return Checkpoint(
         encoder=_load_keras(path / _ENCODER),
         decoder=_load_keras(path / _DECODER),
-        config=load_config(path / CONFIG),
+        config=config,
         normalization=Normalization(tuple(normalization["offset"]), tuple(normalization["scale"])),
         metrics=json.loads((path / _METRICS).read_text("utf-8")),
         held_out=np.load(path / _HELD_OUT, allow_pickle=False),

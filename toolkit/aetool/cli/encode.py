@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Literal, TypeVar
 
 import click
-import numpy as np
 
 from aetool.cli.output import emit_json, log, next_step, progress
-from aetool_runtime.errors import InputError, UsageError
-from aetool_runtime.specs import Array, TensorSpec
 
 __all__ = ["command", "run_role", "running_options"]
 
 Command = TypeVar("Command", bound=Callable[..., None])
-_BATCH_BYTES = 1 << 20
 
 
 def running_options(function: Command) -> Command:
@@ -79,54 +74,26 @@ def run_role(
     overwrite: bool,
     as_json: bool,
 ) -> None:
-    """Stream data through a bundle's encoder or decoder into a .npy file, and say what was done."""
-    from aetool.data import open_source, sample_batches
+    """Stream data through a bundle's encoder or decoder into a file, and say what was done."""
+    from aetool.feeding import open_feed
     from aetool.stream import run_to_npy, run_to_text
     from aetool_runtime import Autoencoder
     from aetool_runtime.atomic import check_target
 
     check_target(output, overwrite=overwrite)
     with Autoencoder.open(bundle, backend=backend, device=device, threads=threads, precision=precision) as model:
-        spec = model.tensor("input" if verb == "encode" else "latent")
-        if None in spec.sample_shape:
-            raise UsageError(f"{verb} needs an input of fixed shape", where=str(bundle))
-        sizes = [size or 0 for size in spec.sample_shape]
+        tensor = "input" if verb == "encode" else "latent"
+        feed = open_feed(model, data, tensor=tensor, size=batch_size, report=log)
         tokenizer = model.bundle.manifest.tokenizer
-        source = open_source(data, tokenizer=tokenizer)
-        run = _of_integers(getattr(model, verb), spec)
-        size = batch_size or max(1, _BATCH_BYTES // (4 * math.prod(sizes)))
-        batches = sample_batches(source, sizes, size, report=log)
         start = time.perf_counter()
-        with progress(_count(source.shape, sizes), verb) as bar:
+        with progress(feed.count, verb) as bar:
             if verb == "decode" and output.suffix == ".txt" and tokenizer is not None:
-                written = run_to_text(run, tokenizer, batches, output, bar.update)
+                written = run_to_text(model.decode, tokenizer, feed.batches, output, bar.update)
             else:
-                written = run_to_npy(run, batches, output, bar.update)
+                written = run_to_npy(getattr(model, verb), feed.batches, output, bar.update)
         seconds = time.perf_counter() - start
         ran_on = f"{model.backend}/{model.device}"
     if as_json:
         emit_json({"output": str(output), "shape": written, "ran_on": ran_on, "seconds": seconds})
     else:
         click.echo(f"{written[0]:,} samples in {seconds:.2f} s on {ran_on} → {output} {list(written)}")
-
-
-def _of_integers(run: Callable[[Array], Array], spec: TensorSpec) -> Callable[[Array], Array]:
-    """Sources give 32-bit floats; a graph that takes integers (tokens, codes) is given them, and none that was rounded."""
-    dtype = np.dtype(spec.dtype)
-    if dtype.kind == "f":
-        return run
-
-    def call(batch: Array) -> Array:
-        whole = batch.astype(dtype)
-        if not np.array_equal(whole, batch):
-            raise InputError(f"{spec.name} holds values that are no integers", expected=spec.dtype)
-        return run(whole)
-
-    return call
-
-
-def _count(shape: tuple[int | None, ...], sample_shape: list[int]) -> int | None:
-    """How many samples a source of this shape holds, where it is known beforehand."""
-    if None in shape:
-        return None
-    return math.prod(size or 0 for size in shape) // math.prod(sample_shape)

@@ -6,7 +6,7 @@ import json
 import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from typing import Any, NoReturn
 
 import click
@@ -67,13 +67,13 @@ def progress(length: int | None, label: str) -> AbstractContextManager[Any]:
     """
     hidden = not sys.stderr.isatty()
     if length is None:
-        return nullcontext(_Counter(label, hidden))
+        return _Counter(label, hidden)
     return click.progressbar(
         length=length, label=label, file=sys.stderr, hidden=hidden, color=not os.environ.get("NO_COLOR")
     )
 
 
-class _Counter:
+class _Counter(AbstractContextManager["_Counter"]):
     """Stands in for a bar whose end is not known."""
 
     def __init__(self, label: str, hidden: bool) -> None:
@@ -83,3 +83,7 @@ class _Counter:
         self._done += count
         if not self._hidden:
             click.echo(f"\r{self._label} {self._done:,}", nl=False, err=True)
+
+    def __exit__(self, *exception: object) -> None:
+        if self._done and not self._hidden:
+            click.echo(err=True)

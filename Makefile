@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: setup demo test check bench lock clean
+.PHONY: setup demo examples test check bench lock clean
 
 setup: $(READY)
 
@@ -17,6 +17,9 @@ $(READY): constraints.txt pyproject.toml
 
 demo: $(READY)  ## train, export, verify and run on the built-in data, in under three minutes
 	$(BIN)/aetool demo --output demo --overwrite
+
+examples: $(READY)  ## train, export, verify and measure every example; exit code 0 only when every row holds
+	$(BIN)/python examples/run.py
 
 test: $(READY)
 	$(BIN)/python -m pytest

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -173,6 +173,14 @@ TYPES: dict[str, set[str]] = {
     "input_range.minimum": set(),
     "input_range.maximum": set(),
 }
+
+
+def tokenizer(more: Sequence[str] = (), bytes_: Iterable[int] = range(256)) -> dict[str, Any]:
+    """A value of the member ``tokenizer``: the bytes, the pad, and more entries in hexadecimal."""
+    singles = [f"{value:02x}" for value in bytes_]
+    return {"rule": "longest-match", "length": 8, "pad": len(singles), "entries": [*singles, "", *more]}
+
+
 TENSOR = {"dtype": "float32", "shape": [2, 2], "offset": 64}
 CHANGES: dict[str, tuple[Any, ...]] = {
     # what a later writer may add, and what it may not
@@ -187,6 +195,22 @@ CHANGES: dict[str, tuple[Any, ...]] = {
         "version", ("requires", ["v1.1"]), ("artifacts", ABSENT)
     ),
     "requires what is no text": ("manifest", ("requires", [1])),
+    "a latent prior": ("ok", ("latent_prior", "standard_normal")),
+    "a latent prior of a later day": ("ok", ("latent_prior", "mixture_8")),
+    "a latent prior that is null": ("ok", ("latent_prior", None)),
+    "a latent prior that is no name": ("manifest", ("latent_prior", "N(0, 1)")),
+    "a latent prior that is no text": ("manifest", ("latent_prior", 1)),
+    "a tokenizer of bytes": ("ok", ("tokenizer", tokenizer())),
+    "a tokenizer with longer entries": ("ok", ("tokenizer", tokenizer(more=["746865", "20"*3]))),
+    "a tokenizer of another rule": ("manifest", ("tokenizer", {**tokenizer(), "rule": "merges"})),
+    "a tokenizer whose pad stands for something": ("manifest", ("tokenizer", {**tokenizer(), "pad": 0})),
+    "a tokenizer whose pad is no entry": ("manifest", ("tokenizer", {**tokenizer(), "pad": 257})),
+    "a tokenizer without room": ("manifest", ("tokenizer", {**tokenizer(), "length": 0})),
+    "a tokenizer without one of the bytes": ("manifest", ("tokenizer", tokenizer(bytes_=range(255)))),
+    "a tokenizer with an entry twice": ("manifest", ("tokenizer", tokenizer(more=["61"]))),
+    "a tokenizer with a second empty entry": ("manifest", ("tokenizer", tokenizer(more=[""]))),
+    "a tokenizer with half a byte": ("manifest", ("tokenizer", tokenizer(more=["616"]))),
+    "a tokenizer in capitals": ("manifest", ("tokenizer", tokenizer(more=["6A6A"]))),
     "another format": ("manifest", ("format", "other.bundle")),
     "another format of version 2": ("manifest", ("format", "other.bundle"), ("version", 2)),
     # what may be left open

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from aetool.cli.given import config_and_data, given_config
+from aetool.cli.groups_table import groups_text
 from aetool.cli.output import emit_json, log, next_step, progress
 from aetool_runtime.errors import UsageError
 
@@ -32,6 +33,8 @@ _PRESETS = sorted(path.stem for path in (Path(__file__).parents[1] / "presets").
 @click.option("--latent", type=int, help="Values per sample in the latent, instead of the configuration's.")
 @click.option("--learning-rate", type=float, help="Instead of the configuration's.")
 @click.option("--seed", type=int, help="Of weights and order, instead of the configuration's; the split keeps its own.")
+@click.option("--balance", type=click.Choice(["column", "cluster"]), help="Train on rare groups more often.")
+@click.option("--compare-unbalanced", is_flag=True, help="With --balance: train without it as well, and show both.")
 @click.option("--resume", is_flag=True, help="Go on with the unfinished run in the output; needs no configuration.")
 @click.option("--overwrite", is_flag=True, help="Replace the checkpoint or run that stands there.")
 @click.option("--dry-run", is_flag=True, help="Read the data, build the model, show both; train and write nothing.")
@@ -45,6 +48,8 @@ def command(
     latent: int | None,
     learning_rate: float | None,
     seed: int | None,
+    balance: str | None,
+    compare_unbalanced: bool,
     resume: bool,
     overwrite: bool,
     dry_run: bool,
@@ -69,6 +74,8 @@ def command(
         "model.latent": latent,
         "training.learning_rate": learning_rate,
         "training.seed": seed,
+        "balance.by": balance,
+        "balance.compare_unbalanced": compare_unbalanced or None,
     }
     config = _override(_config(path, preset, output if resume else None), given)
     if dry_run:
@@ -192,6 +199,8 @@ def _tell_result(checkpoint: Checkpoint, output: Path, seconds: float) -> None:
     click.echo(f"\non {evaluation['samples']:,} test samples, {evaluation['latent']} values each, in raw units")
     penalized = checkpoint.config.penalty != PenaltyConfig()
     click.echo(evaluation_text(evaluation, penalized=penalized))
+    if "groups" in metrics:
+        click.echo("\n" + groups_text(metrics["groups"]))
     parameters = sum(checkpoint.parameters.values())
     click.echo(f"\n{parameters:,} parameters → {output}")
     next_step(f"aetool export {output}")

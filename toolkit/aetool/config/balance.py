@@ -23,7 +23,8 @@ class BalanceConfig:
     Args:
         by: ``none``; ``column``: by label, where the data has labels; ``cluster``: by k-means cluster of the training
             samples (normalized, flat, reduced by PCA).
-        exponent: 0 leaves everything as it is; 1 makes all groups count for as much, as far as the limit allows.
+        exponent: 0 leaves everything as it is; 1 makes all groups count for as much, as far as the limit allows; what
+            the rare groups gain, the others pay, so that the middle is a good start.
         limit: >= 1.
         clusters: for ``cluster``: how many.
         components: for ``cluster``: principal components that distances are measured in.
@@ -31,7 +32,7 @@ class BalanceConfig:
     """
 
     by: Literal["none", "column", "cluster"] = "none"
-    exponent: float = 1.0
+    exponent: float = 0.5
     limit: float = 20.0
     clusters: int = 8
     components: int = 16
@@ -42,3 +43,4 @@ class BalanceConfig:
         want(1 <= self.limit < math.inf, "limit must be >= 1")
         want(self.clusters >= 2, "clusters must be >= 2")
         want(self.components > 0, "components must be > 0")
+        want(self.by != "none" or not self.compare_unbalanced, "compare_unbalanced wants a balance to compare with")

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from aetool.balance import Balance, find_balance
 from aetool.config import Config
 from aetool.data import PreparedData, Report, prepare_data
 from aetool.models import KerasAutoencoder, build_autoencoder, with_vocabulary
@@ -23,11 +24,13 @@ class Plan:
         config: with what was left to the data filled in.
         data: read, checked, split and measured.
         autoencoder: untrained.
+        balance: what samples count for; ``None`` where all count for the same.
     """
 
     config: Config
     data: PreparedData
     autoencoder: KerasAutoencoder
+    balance: Balance | None = None
 
     @property
     def batches(self) -> int:
@@ -44,7 +47,8 @@ def plan_training(config: Config, data: str | Path, report: Report) -> Plan:
         DependencyError: a package is missing.
     """
     check_plan(config)
-    return plan_prepared(config, prepare_data(data, config.data, report))
+    prepared = prepare_data(data, config.data, report)
+    return plan_prepared(config, prepared, find_balance(config, prepared))
 
 
 def check_plan(config: Config) -> None:
@@ -57,8 +61,8 @@ def check_plan(config: Config) -> None:
     check_config(config)
 
 
-def plan_prepared(config: Config, prepared: PreparedData) -> Plan:
-    """Build the model for data that was read before.
+def plan_prepared(config: Config, prepared: PreparedData, balance: Balance | None) -> Plan:
+    """Build the model for data that was read, and grouped for balance, before.
 
     Raises:
         UsageError: the model does not take such samples, sections that exclude each other, or no such optimizer.
@@ -78,4 +82,4 @@ def plan_prepared(config: Config, prepared: PreparedData) -> Plan:
         input_shape=input_shape(config.task, prepared.sample_shape),
     )
     check_model(config, model.encoder)
-    return Plan(resolved, prepared, model)
+    return Plan(resolved, prepared, model, balance)

@@ -5,20 +5,22 @@ from __future__ import annotations
 import shlex
 import shutil
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from aetool.config import Config
+from aetool.balance import group_report
+from aetool.config import BalanceConfig, Config
 from aetool.evaluation import evaluate
+from aetool.evaluation.subject import Subject
 from aetool.models.corruption import shrink
 from aetool.training.checkpoint import Checkpoint, is_checkpoint, load_checkpoint, write_checkpoint
 from aetool.training.events import EpochDone, Event, Notice
 from aetool.training.logs import TensorBoardLog
-from aetool.training.plan import Plan, plan_training
+from aetool.training.plan import Plan, plan_prepared, plan_training
 from aetool.training.run_folder import RunFolder, saved_config
 from aetool.training.trainer import Trainer
 from aetool_runtime.atomic import replacing_folder
@@ -70,15 +72,18 @@ def train(
         say(Notice("the run was finished already"))
         return load_checkpoint(output)
     again = shlex.join(["aetool", "train", "--resume", str(data), "-o", str(output)])
-    trainer = _train(plan, folder, resume, say, again)
-    return _finish(plan, trainer, folder)
+    try:
+        trainer = _train(plan, folder, resume, say)
+        return _finish(plan, trainer, folder, _unbalanced(plan, say))
+    except InterruptedRun as stopped:
+        raise InterruptedRun(stopped.what, where=stopped.where, hint=again) from None
 
 
 def _silent(event: Event) -> None:
     pass
 
 
-def _train(plan: Plan, folder: RunFolder, resume: bool, report: Callable[[Event], None], command: str) -> Trainer:
+def _train(plan: Plan, folder: RunFolder, resume: bool, report: Callable[[Event], None]) -> Trainer:
     logs: list[TensorBoardLog] = []
 
     def told(event: Event) -> None:
@@ -94,21 +99,29 @@ def _train(plan: Plan, folder: RunFolder, resume: bool, report: Callable[[Event]
     logs.append(TensorBoardLog(folder.logs))
     try:
         trainer.run()
-    except InterruptedRun as stopped:
-        raise InterruptedRun(stopped.what, where=stopped.where, hint=command) from None
     finally:
         logs[0].close()
     return trainer
 
 
-def _finish(plan: Plan, trainer: Trainer, folder: RunFolder) -> Checkpoint:
+def _unbalanced(plan: Plan, report: Callable[[Event], None]) -> Plan | None:
+    """The same run without balance, done, where it is asked for; nothing of it is saved."""
+    if plan.balance is None or not plan.config.balance.compare_unbalanced:
+        return None
+    report(Notice("training the same model without balance, to compare"))
+    other = plan_prepared(replace(plan.config, balance=BalanceConfig()), plan.data, None)
+    Trainer(other, lambda state: None, _silent).run()
+    return other
+
+
+def _finish(plan: Plan, trainer: Trainer, folder: RunFolder, unbalanced: Plan | None) -> Checkpoint:
     seen = plan.data.statistics.pooled("channel")
     checkpoint = Checkpoint(
         encoder=plan.autoencoder.encoder,
         decoder=plan.autoencoder.decoder,
         config=plan.config,
         normalization=plan.data.normalization,
-        metrics=_metrics(plan, trainer),
+        metrics=_metrics(plan, trainer) | _groups(plan, unbalanced),
         held_out=_held_out(plan),
         minimum=_floats(seen.minimum),
         maximum=_floats(seen.maximum),
@@ -133,6 +146,18 @@ def _metrics(plan: Plan, trainer: Trainer) -> dict[str, Any]:
         },
         "evaluation": evaluate(plan.config, plan.autoencoder, plan.data).document(),
     }
+
+
+def _groups(plan: Plan, unbalanced: Plan | None) -> dict[str, Any]:
+    """The errors of each group, where samples are balanced."""
+    if plan.balance is None:
+        return {}
+    other = None if unbalanced is None else _subject(unbalanced)
+    return {"groups": group_report(plan.balance, _subject(plan), other)}
+
+
+def _subject(plan: Plan) -> Subject:
+    return Subject(plan.config, plan.autoencoder, plan.data)
 
 
 def _held_out(plan: Plan) -> Array:

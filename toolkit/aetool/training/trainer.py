@@ -89,7 +89,7 @@ class Trainer:
 
     def _finish_epoch(self, stop: StopRequest) -> None:
         training = self._plan.data.training
-        order = epoch_order(self._config.seed, self.progress.epoch, len(training))
+        order = self._order(len(training))
         while self.progress.batch < self._plan.batches:
             self._train_block(order)
             overdue = time.monotonic() - self._saved >= self._config.save_seconds
@@ -100,6 +100,10 @@ class Trainer:
         if is_best:
             self._best = self._model()
         self._report(EpochDone(self._config.epochs, self.progress.history[-1], is_best))
+
+    def _order(self, samples: int) -> NDArray[np.int64]:
+        seed, epoch, balance = self._config.seed, self.progress.epoch, self._plan.balance
+        return epoch_order(seed, epoch, samples) if balance is None else balance.order(seed, epoch)
 
     def _train_block(self, order: NDArray[np.int64]) -> None:
         """Gather, normalize and train on the next few batches; how many does not change what is computed."""
@@ -137,15 +141,22 @@ class Trainer:
         )
 
     def _validate(self) -> dict[str, float]:
-        """The parts of the mean loss over the validation part."""
-        validation, size = self._plan.data.split.validation, self._config.batch_size
-        totals = np.zeros(len(self._objective.names))
-        for start in range(0, len(validation), size):
-            indices = np.arange(start, min(start + size, len(validation)))
-            totals += self._steps.evaluate(self._gather(validation, indices)[None])[0].astype(float) * len(indices)
+        """The parts of the mean loss over the validation part, whose samples count as they do in training."""
+        validation, balance = self._plan.data.split.validation, self._plan.balance
+        groups = [(np.arange(len(validation)), 1.0)] if balance is None else balance.validation()
+        totals = np.sum([weight * self._total(validation, indices) for indices, weight in groups], axis=0)
         if not np.isfinite(totals).all():
             raise self._not_finite("validation loss", float(totals.sum()), f"epoch {self.progress.epoch + 1}")
-        return dict(zip(self._objective.names, (totals / len(validation)).tolist(), strict=True))
+        means = totals / sum(weight * len(indices) for indices, weight in groups)
+        return dict(zip(self._objective.names, means.tolist(), strict=True))
+
+    def _total(self, dataset: Dataset, indices: NDArray[np.int64]) -> NDArray[np.float64]:
+        """The parts of the loss, summed over samples."""
+        total, size = np.zeros(len(self._objective.names)), self._config.batch_size
+        for start in range(0, len(indices), size):
+            batch = indices[start : start + size]
+            total += self._steps.evaluate(self._gather(dataset, batch)[None])[0].astype(float) * len(batch)
+        return total
 
     def _not_finite(self, name: str, value: float, where: str) -> InputError:
         return InputError(

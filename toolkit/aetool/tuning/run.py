@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from aetool.balance import Balance, find_balance
 from aetool.data import PreparedData, prepare_data
 from aetool.training.interrupt import StopRequest
 from aetool.training.plan import check_plan
@@ -83,10 +84,11 @@ def tune(
         check_target(output, overwrite=overwrite, replaceable=is_study, kind="a study")
     check_plan(search.config)
     prepared = prepare_data(data, search.config.data, say)
+    balance = find_balance(search.config, prepared)
     with _opened(output, search, prepared, resume) as study:
         deadline = math.inf if minutes is None else time.monotonic() + 60 * minutes
         check_same(study, search, prepared.digest, output)
-        _Loop(search, prepared, study, trials, deadline, say, _again(data, output, trials, minutes)).run()
+        _Loop(search, prepared, balance, study, trials, deadline, say, _again(data, output, trials, minutes)).run()
         return _result(study, search, output)
 
 
@@ -118,6 +120,7 @@ def _opened(output: Path, search: Search, data: PreparedData, resume: bool) -> A
 class _Loop:
     search: Search
     data: PreparedData
+    balance: Balance | None
     study: Study
     trials: int | None
     deadline: float
@@ -160,7 +163,7 @@ class _Loop:
             self.study.repeat(trial, twin)
             return
         try:
-            self.study.complete(trial, run_trial(self.search, self.data, trial, after_epoch))
+            self.study.complete(trial, run_trial(self.search, self.data, self.balance, trial, after_epoch))
         except Pruned:
             self.study.prune(trial)
         except InterruptedRun:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from aetool.balance import Balance
 from aetool.config.tuning import with_values
 from aetool.data import PreparedData
 from aetool.models import KerasAutoencoder, import_keras
@@ -26,7 +27,9 @@ class OutOfTime(Exception):  # noqa: N818 (no error)
     """The time is over."""
 
 
-def run_trial(search: Search, data: PreparedData, trial: Any, after_epoch: Callable[[], None]) -> dict[str, float]:
+def run_trial(
+    search: Search, data: PreparedData, balance: Balance | None, trial: Any, after_epoch: Callable[[], None]
+) -> dict[str, float]:
     """Train a trial's configuration.
 
     Args:
@@ -41,7 +44,7 @@ def run_trial(search: Search, data: PreparedData, trial: Any, after_epoch: Calla
         AetoolError: it cannot be done; InterruptedRun: Ctrl-C.
     """
     import_keras().backend.clear_session()  # the graphs of the trial before
-    plan = plan_prepared(with_values(search.config, suggest(trial, search.space)), data)
+    plan = plan_prepared(with_values(search.config, suggest(trial, search.space)), data, balance)
     costs = {name: _cost(plan, name) for name in search.against}
 
     def told(event: Event) -> None:

@@ -35,6 +35,9 @@ _PRESETS = sorted(path.stem for path in (Path(__file__).parents[1] / "presets").
 @click.option("--seed", type=int, help="Of weights and order, instead of the configuration's; the split keeps its own.")
 @click.option("--balance", type=click.Choice(["column", "cluster"]), help="Train on rare groups more often.")
 @click.option("--compare-unbalanced", is_flag=True, help="With --balance: train without it as well, and show both.")
+@click.option(
+    "--strategy", type=click.Choice(["mirrored", "multiworker"]), help="All GPUs here; all that TF_CONFIG names."
+)
 @click.option("--resume", is_flag=True, help="Go on with the unfinished run in the output; needs no configuration.")
 @click.option("--overwrite", is_flag=True, help="Replace the checkpoint or run that stands there.")
 @click.option("--dry-run", is_flag=True, help="Read the data, build the model, show both; train and write nothing.")
@@ -50,6 +53,7 @@ def command(
     seed: int | None,
     balance: str | None,
     compare_unbalanced: bool,
+    strategy: str | None,
     resume: bool,
     overwrite: bool,
     dry_run: bool,
@@ -74,6 +78,7 @@ def command(
         "model.latent": latent,
         "training.learning_rate": learning_rate,
         "training.seed": seed,
+        "training.strategy": strategy,
         "balance.by": balance,
         "balance.compare_unbalanced": compare_unbalanced or None,
     }

@@ -12,6 +12,7 @@ __all__ = ["Loss", "Schedule", "TrainingConfig"]
 
 Loss: TypeAlias = Literal["mse", "mae", "binary_crossentropy", "sparse_categorical_crossentropy"]
 Schedule: TypeAlias = Literal["constant", "cosine"]
+Strategy: TypeAlias = Literal["none", "mirrored", "multiworker"]
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,9 @@ class TrainingConfig:
             with the best validation loss are kept in any case.
         min_delta: by how much a validation loss must be lower to be better.
         seed: of initial weights and of each epoch's order.
+        strategy: who takes part: ``none``: this process, on one device; ``mirrored``: all GPUs of this machine;
+            ``multiworker``: the processes that the environment variable TF_CONFIG names, each started with the same
+            command, the output on a disk that all can read. A batch is dealt out to them.
         save_seconds: inside an epoch, the state is saved this often; at its end it always is.
     """
 
@@ -42,6 +46,7 @@ class TrainingConfig:
     patience: int = 0
     min_delta: float = 0.0
     seed: int = 0
+    strategy: Strategy = "none"
     save_seconds: float = 30.0
 
     def __post_init__(self) -> None:

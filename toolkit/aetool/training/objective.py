@@ -48,8 +48,11 @@ class Objective:
         """The loss: the sum of its parts, without those of a game."""
         return sum(value for name, value in parts.items() if name not in self._path.game)
 
-    def train(self, batch: Any) -> Any:
+    def train(self, batch: Any, share: Any = None) -> Any:
         """One step on samples [batch, *sample_shape].
+
+        Args:
+            share: of these samples in the batch that all replicas work on; what the loss counts for in the step.
 
         Returns:
             The parts before the step, weighted, [parts] float32.
@@ -61,6 +64,7 @@ class Objective:
         with tf.GradientTape() as tape:
             encoded, parts = self._parts(batch, step)
             loss = tf.add_n(list(parts.values()))
+            loss = loss if share is None else share * loss
         self.optimizer.apply(tape.gradient(loss, variables), variables)
         return self._in_order(parts | self._path.finish_step(encoded, step))
 
@@ -75,11 +79,14 @@ class Objective:
         self._path.publish()
 
     def _parts(self, batch: Any, step: Step) -> tuple[Encoded, dict[str, Any]]:
+        import tensorflow as tf
+
         values = math.prod(batch.shape[1:])
         encoded, parts = self._penalties.contracted(
             lambda given: self._path.encode(given, step, values), self._given(batch, step), step
         )
-        reconstruction = {"reconstruction": self._loss(batch, self._path.decode(encoded, step))}
+        errors = self._loss.call(batch, self._path.decode(encoded, step))  # not its mean, which counts replicas in
+        reconstruction = {"reconstruction": tf.reduce_mean(errors)}
         return encoded, reconstruction | encoded.parts | self._penalties.of_latent(encoded.latent) | parts
 
     def _given(self, batch: Any, step: Step) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from aetool.balance import Balance, find_balance
@@ -12,6 +12,7 @@ from aetool.data import PreparedData, Report, prepare_data
 from aetool.models import KerasAutoencoder, build_autoencoder, with_vocabulary
 from aetool.training.combinations import check_config, check_model, input_shape
 from aetool.training.recipe import make_optimizer
+from aetool.training.workers import Workers, open_workers
 
 __all__ = ["Plan", "check_plan", "plan_prepared", "plan_training"]
 
@@ -25,12 +26,14 @@ class Plan:
         data: read, checked, split and measured.
         autoencoder: untrained.
         balance: what samples count for; ``None`` where all count for the same.
+        workers: who takes part.
     """
 
     config: Config
     data: PreparedData
     autoencoder: KerasAutoencoder
     balance: Balance | None = None
+    workers: Workers = field(default_factory=Workers)
 
     @property
     def batches(self) -> int:
@@ -46,6 +49,7 @@ def plan_training(config: Config, data: str | Path, report: Report) -> Plan:
         UsageError: the model does not take such samples, sections that exclude each other, or no such optimizer.
         DependencyError: a package is missing.
     """
+    open_workers(config)
     check_plan(config)
     prepared = prepare_data(data, config.data, report)
     return plan_prepared(config, prepared, find_balance(config, prepared))
@@ -74,12 +78,15 @@ def plan_prepared(config: Config, prepared: PreparedData, balance: Balance | Non
         data=replace(config.data, sample_shape=prepared.sample_shape),
         model=with_vocabulary(config.model, entries),
     )
-    model = build_autoencoder(
-        resolved.model,
-        prepared.sample_shape,
-        config.training.seed,
-        latent=config.latent,
-        input_shape=input_shape(config.task, prepared.sample_shape),
-    )
+    workers = open_workers(config)
+    with workers.scope():
+        model = build_autoencoder(
+            resolved.model,
+            prepared.sample_shape,
+            config.training.seed,
+            latent=config.latent,
+            input_shape=input_shape(config.task, prepared.sample_shape),
+            residual=config.task.residual,
+        )
     check_model(config, model.encoder)
-    return Plan(resolved, prepared, model, balance)
+    return Plan(resolved, prepared, model, balance, workers)

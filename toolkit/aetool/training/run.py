@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shlex
 import shutil
 from collections.abc import Callable
@@ -13,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aetool.balance import group_report
-from aetool.config import BalanceConfig, Config
+from aetool.config import BalanceConfig, Config, config_text
 from aetool.evaluation import evaluate
 from aetool.evaluation.subject import Subject
 from aetool.models.corruption import shrink
@@ -22,7 +23,9 @@ from aetool.training.events import EpochDone, Event, Notice
 from aetool.training.logs import TensorBoardLog
 from aetool.training.plan import Plan, plan_prepared, plan_training
 from aetool.training.run_folder import RunFolder, saved_config
+from aetool.training.state import State
 from aetool.training.trainer import Trainer
+from aetool.training.workers import open_workers
 from aetool_runtime.atomic import replacing_folder
 from aetool_runtime.errors import InterruptedRun
 from aetool_runtime.specs import Array
@@ -49,7 +52,8 @@ def train(
     Args:
         config: how; with ``resume`` the same as before (``saved_config`` reads it).
         data: what ``aetool.data.open_source`` opens.
-        output: the checkpoint's folder; made in one step, and a checkpoint that stands there stays whole until then.
+        output: the checkpoint's folder; made in one step, and a checkpoint that stands there stays whole until then. Of
+            several workers only the chief writes it; what the others return is the same, but not what was read back.
         resume: go on with the unfinished run in ``output``; if it is finished, its checkpoint is returned.
         overwrite: replace the checkpoint or run in ``output``.
         report: told of progress; nothing is printed.
@@ -61,10 +65,10 @@ def train(
         DependencyError: a package is missing.
     """
     say = report or _silent
-    folder = RunFolder(output)
+    workers, folder = open_workers(config), RunFolder(output)
     if resume:
         saved_config(output)
-    else:
+    elif workers.is_chief:
         folder.check_new(overwrite=overwrite)
     plan = plan_training(config, data, lambda text: say(Notice(text)))
     if resume and not folder.is_unfinished and is_checkpoint(output):
@@ -84,24 +88,37 @@ def _silent(event: Event) -> None:
 
 
 def _train(plan: Plan, folder: RunFolder, resume: bool, report: Callable[[Event], None]) -> Trainer:
+    writes = plan.workers.is_chief
     logs: list[TensorBoardLog] = []
 
     def told(event: Event) -> None:
-        if isinstance(event, EpochDone):
+        if isinstance(event, EpochDone) and logs:
             logs[0].write(event.point)
         report(event)
 
-    trainer = Trainer(plan, folder.save, told)
+    trainer = Trainer(plan, folder.save if writes else _keep_nothing, told)
     if resume:
         trainer.restore(folder.load(plan.config, plan.data.digest))
-    else:
+    elif writes:
         folder.start(plan.config, trainer.state)
-    logs.append(TensorBoardLog(folder.logs))
+    plan.workers.check_same(_digest(plan))
+    if writes:
+        logs.append(TensorBoardLog(folder.logs))
     try:
         trainer.run()
     finally:
-        logs[0].close()
+        for log in logs:
+            log.close()
     return trainer
+
+
+def _keep_nothing(state: State) -> None:
+    pass
+
+
+def _digest(plan: Plan) -> str:
+    """What all workers must have been given alike."""
+    return hashlib.sha256(f"{plan.data.digest} {config_text(plan.config)}".encode()).hexdigest()
 
 
 def _unbalanced(plan: Plan, report: Callable[[Event], None]) -> Plan | None:
@@ -110,7 +127,7 @@ def _unbalanced(plan: Plan, report: Callable[[Event], None]) -> Plan | None:
         return None
     report(Notice("training the same model without balance, to compare"))
     other = plan_prepared(replace(plan.config, balance=BalanceConfig()), plan.data, None)
-    Trainer(other, lambda state: None, _silent).run()
+    Trainer(other, _keep_nothing, _silent).run()
     return other
 
 
@@ -127,10 +144,12 @@ def _finish(plan: Plan, trainer: Trainer, folder: RunFolder, unbalanced: Plan | 
         maximum=_floats(seen.maximum),
         tokenizer=plan.data.tokenizer,
     )
-    with replacing_folder(folder.output) as partial:
-        write_checkpoint(partial, checkpoint)
-        shutil.copytree(folder.logs, partial / folder.logs.relative_to(folder.output))
-    return load_checkpoint(folder.output)  # what is returned is what can be read
+    if plan.workers.is_chief:
+        with replacing_folder(folder.output) as partial:
+            write_checkpoint(partial, checkpoint)
+            shutil.copytree(folder.logs, partial / folder.logs.relative_to(folder.output))
+    plan.workers.any(False)  # none goes away before the chief is done
+    return load_checkpoint(folder.output) if plan.workers.is_chief else checkpoint  # what is returned can be read
 
 
 def _metrics(plan: Plan, trainer: Trainer) -> dict[str, Any]:

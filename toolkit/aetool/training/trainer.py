@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aetool.data import Dataset
+from aetool.training.distribution import DistributedSteps
 from aetool.training.events import EpochDone, EpochLoss, Event, StepsDone
 from aetool.training.interrupt import StopRequest
 from aetool.training.objective import Objective
@@ -22,6 +23,7 @@ from aetool_runtime.specs import Array
 __all__ = ["Trainer", "epoch_order"]
 
 _BLOCK_BYTES = 16 << 20
+_AGREED = 16  # batches in a block where several workers have to agree on it
 _FAST, _SLOW = 0.25, 1.0  # seconds a block; between them Ctrl-C and the progress bar answer soon enough
 
 
@@ -42,11 +44,12 @@ class Trainer:
     def __init__(self, plan: Plan, save: Callable[[State], None], report: Callable[[Event], None]) -> None:
         self._plan, self._save, self._report = plan, save, report
         self._config = plan.config.training
-        self._objective = Objective(plan)
+        with plan.workers.scope():
+            self._objective = Objective(plan)
         self._dtype = str(plan.autoencoder.encoder.inputs[0].dtype)
-        self._steps = CompiledSteps(self._objective, plan.data.sample_shape, self._dtype)
+        self._steps = _steps(plan, self._objective, self._dtype)
         self._best: list[Array] = []
-        self._block = 1
+        self._block = 1 if plan.workers.strategy is None else _AGREED
         self._saved = time.monotonic()
         self.progress = Progress(plan.data.digest)
 
@@ -71,7 +74,7 @@ class Trainer:
         with StopRequest() as stop:
             while not self._is_over():
                 self._finish_epoch(stop)
-                self._save_now(stop)
+                self._save_now(self._is_stopped(stop))
         _assign(self._objective.model_variables, self._best)
         self._objective.publish()
 
@@ -92,9 +95,10 @@ class Trainer:
         order = self._order(len(training))
         while self.progress.batch < self._plan.batches:
             self._train_block(order)
+            stopped = self._is_stopped(stop)
             overdue = time.monotonic() - self._saved >= self._config.save_seconds
-            if self.progress.batch < self._plan.batches and (overdue or stop.asked):
-                self._save_now(stop)
+            if self.progress.batch < self._plan.batches and (overdue or stopped):
+                self._save_now(stopped)
         self.progress = self.progress.after_epoch(self._point())
         is_best = self.progress.best_epoch(self._config.min_delta) == self.progress.epoch
         if is_best:
@@ -122,6 +126,8 @@ class Trainer:
         self._report(StepsDone(done, self._config.epochs * self._plan.batches))
 
     def _adapt(self, seconds: float, batch_bytes: float) -> None:
+        if self._plan.workers.strategy is not None:  # blocks by anybody's clock would not be the same for all
+            return
         if seconds < _FAST:
             self._block = max(1, min(self._block * 2, int(_BLOCK_BYTES / batch_bytes)))
         elif seconds > _SLOW:
@@ -166,14 +172,24 @@ class Trainer:
             hint="lower the learning rate, or look for extreme values in the data; the saved state is from before",
         )
 
-    def _save_now(self, stop: StopRequest) -> None:
+    def _is_stopped(self, stop: StopRequest) -> bool:
+        """Ctrl-C here, or at any other worker: all stop at the same batch."""
+        return self._plan.workers.any(stop.asked)
+
+    def _save_now(self, stopped: bool) -> None:
         self._save(self.state)
         self._saved = time.monotonic()
-        if stop.asked and not self._is_over():
+        if stopped and not self._is_over():
             raise InterruptedRun("training was interrupted", where=self._position())
 
     def _position(self) -> str:
         return f"epoch {self.progress.epoch + 1} of {self._config.epochs}, after batch {self.progress.batch}"
+
+
+def _steps(plan: Plan, objective: Objective, dtype: str) -> CompiledSteps:
+    if plan.workers.strategy is None:
+        return CompiledSteps(objective, plan.data.sample_shape, dtype)
+    return DistributedSteps(plan.workers.strategy, objective, plan.data.sample_shape, dtype)
 
 
 def _values(variables: Iterable[Any]) -> list[Array]:

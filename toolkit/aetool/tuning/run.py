@@ -80,6 +80,10 @@ def tune(
     """
     say = report or _silent
     _check_limits(trials, minutes)
+    if search.config.training.strategy == "multiworker":
+        raise UsageError(
+            "trials go one after the other, in one process", expected='[training] strategy = "none" or "mirrored"'
+        )
     if not resume:
         check_target(output, overwrite=overwrite, replaceable=is_study, kind="a study")
     check_plan(search.config)

@@ -141,24 +141,57 @@ def _model_until(model, layer):
     return keras.Model(model.input, model.get_layer(layer).output)
 
 
+def images(folder):
+    np.save(folder / "images.npy", np.random.default_rng(0).random((60, 8, 12, 3)).cumsum(axis=1).cumsum(axis=2))
+    return folder / "images.npy"
+
+
 def test_super_resolution_takes_small_images_and_returns_whole_ones(tmp_path):
-    images = np.random.default_rng(0).random((60, 8, 12, 3)).cumsum(axis=1).cumsum(axis=2)
-    np.save(tmp_path / "images.npy", images)
+    data = images(tmp_path)
     config = Config(
         Conv2dModel(latent_map=8, filters=(4,)), training=TrainingConfig(epochs=2), task=TaskConfig("super_resolution")
     )
-    checkpoint = train(config, tmp_path / "images.npy", tmp_path / "model")
+    checkpoint = train(config, data, tmp_path / "model")
     assert checkpoint.encoder.input_shape[1:] == checkpoint.held_out.shape[1:] == (4, 6, 3)
     assert checkpoint.decoder.output_shape[1:] == (8, 12, 3)
     evaluation = checkpoint.metrics["evaluation"]
     assert set(evaluation["super_resolution"]) == {"samples", "network", "bicubic"}
     assert "pca" not in evaluation
     assert "super_resolution" in evaluation["skipped"]["pca"]
-    mean = plan_training(config, tmp_path / "images.npy", print).data.split.test.take(np.arange(1))
+    mean = plan_training(config, data, print).data.split.test.take(np.arange(1))
     np.testing.assert_allclose(checkpoint.held_out[0, 0, 0], mean[0, :2, :2].mean(axis=(0, 1)), rtol=1e-5)
 
 
+def test_a_residual_decoder_adds_the_image_that_the_latent_carries():
+    from aetool.models import build_autoencoder
+
+    model = Conv2dModel(latent_map=4, filters=(5,), free_size=True)
+    built = build_autoencoder(model, (8, 12, 3), 0, input_shape=(4, 6, 3), residual=True)
+    image = np.random.default_rng(0).random((2, 4, 6, 3)).astype(np.float32)
+    latent = np.array(built.encoder(image))
+    assert latent.shape == (2, 4, 6, 7)
+    np.testing.assert_array_equal(latent[..., 4:], image)
+    gray = np.concatenate([latent[..., :4], np.full((2, 4, 6, 3), 0.5, np.float32)], axis=-1)
+    black = np.concatenate([latent[..., :4], np.zeros((2, 4, 6, 3), np.float32)], axis=-1)
+    np.testing.assert_allclose(built.decoder(gray) - built.decoder(black), np.full((2, 8, 12, 3), 0.5), atol=1e-6)
+    assert built.whole(np.zeros((1, 10, 6, 3), np.float32)).shape == (1, 20, 12, 3)
+
+
+LARGER = replace(SMALL, model=Conv2dModel(filters=(4,)), task=TaskConfig("super_resolution", residual=True))
 REFUSED = {
+    "residual with a flat latent": (LARGER, "a latent of shape [32] cannot carry an image of shape [4, 6, 3]"),
+    "residual with a smaller map": (
+        replace(LARGER, model=Conv2dModel(latent_map=4, filters=(4, 4))),
+        "a latent of shape [2, 3, 4] cannot carry an image of shape [4, 6, 3]",
+    ),
+    "residual with a variational latent": (
+        replace(LARGER, latent=VariationalLatent()),
+        "carries an image in the latent, and [latent] variational changes it",
+    ),
+    "grown too far": (
+        replace(LARGER, task=TaskConfig("super_resolution", factor=4)),
+        "1 convolutions cannot make an image 4 times larger; expected [model] filters with 2 values or more",
+    ),
     "kl without sigmoid": (
         replace(SMALL, penalty=PenaltyConfig(kl=1)),
         "[penalty] kl is for a latent between 0 and 1, and this one is linear",
@@ -205,8 +238,9 @@ REFUSED = {
 @pytest.mark.parametrize("name", REFUSED)
 def test_what_does_not_go_together_is_named(name, tmp_path):
     config, message = REFUSED[name]
+    make = {Conv1dModel: recording, Conv2dModel: images}.get(type(config.model), vectors)
     with pytest.raises(UsageError) as caught:
-        plan_training(config, (recording if isinstance(config.model, Conv1dModel) else vectors)(tmp_path), print)
+        plan_training(config, make(tmp_path), print)
     assert message in str(caught.value)
 
 
@@ -225,6 +259,7 @@ def test_what_does_not_go_together_is_named(name, tmp_path):
         ("[penalty]\nkl_target = 1\n", "[penalty] kl_target must be between 0 and 1"),
         ("[penalty]\nl1 = -1\n", "[penalty] l1 must be >= 0"),
         ('[task]\nkind = "super_resolution"\nfactor = 3\n', "[task] factor must be a power of 2"),
+        ("[task]\nresidual = true\n", "[task] residual is for super_resolution"),
     ],
 )
 def test_what_is_refused_in_a_section_is_named(text, message):

@@ -19,12 +19,17 @@ class TaskConfig:
         kind: ``reconstruction`` returns the sample; ``super_resolution`` takes the image with height and width divided
             by ``factor`` (the mean over each square of pixels) and returns the whole one.
         factor: for ``super_resolution``: a power of 2.
+        residual: for ``super_resolution``: the small image is part of the latent, and the decoder adds it, enlarged
+            by linear interpolation, so that the network learns only what that lacks (Kim 2016). For images in a family
+            whose latent is a map of their height and width, not for a kind of latent of its own.
     """
 
     kind: Literal["reconstruction", "super_resolution"] = "reconstruction"
     factor: int = 2
+    residual: bool = False
 
     def __post_init__(self) -> None:
+        want(not self.residual or self.kind == "super_resolution", "residual is for super_resolution")
         want(self.factor >= 2 and self.factor & (self.factor - 1) == 0, "factor must be a power of 2")
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from aetool.config import Conv1dModel, Conv2dModel
 from aetool.models.layers import Layers
-from aetool.models.layers_convolutional import ConvModel, blocks, convolve, double, double_last, halve
+from aetool.models.layers_convolutional import ConvModel, blocks, convolve, double, double_last, halve, keep
 from aetool_runtime.errors import UsageError
 
 __all__ = ["check", "decode", "encode", "map_channels"]
@@ -18,25 +18,25 @@ def map_channels(model: ConvModel) -> int:
     return model.latent_map if isinstance(model, Conv2dModel) else 0
 
 
-def encode(layers: Layers, tensor: Any, model: ConvModel) -> Any:
-    """[batch, *sizes, channels] → [batch, latent], or [batch, *sizes / 2^k, latent_map]."""
-    for filters in model.filters:
-        tensor = blocks(layers, halve(layers, tensor, filters, model), filters, model)
+def encode(layers: Layers, tensor: Any, model: ConvModel, growth: int = 1) -> Any:
+    """[batch, *sizes, channels] → [batch, latent], or [batch, *sizes · growth / 2^k, latent_map].
+
+    Args:
+        growth: how many times larger than what is encoded it shall become: so many halvings are done already.
+    """
+    done = growth.bit_length() - 1
+    for number, filters in enumerate(model.filters):
+        shrink = keep if number < done else halve
+        tensor = blocks(layers, shrink(layers, tensor, filters, model), filters, model)
     if map_channels(model):
         return convolve(layers, tensor, map_channels(model), model)
     return layers.dense(layers.flatten(tensor), model.latent, "linear")
 
 
-def decode(layers: Layers, tensor: Any, model: ConvModel, sample_shape: tuple[int, ...], growth: int) -> Any:
-    """What ``encode`` returned → [batch, *sizes, channels].
-
-    Args:
-        growth: how many times larger than what was encoded it becomes; a power of 2. For a map only: from a flat latent
-            any size can be made.
-    """
+def decode(layers: Layers, tensor: Any, model: ConvModel, sample_shape: tuple[int, ...]) -> Any:
+    """What ``encode`` returned → [batch, *sizes, channels]."""
     filters = list(model.filters)
     if map_channels(model):
-        filters = filters[:1] * (growth.bit_length() - 1) + filters
         tensor = convolve(layers, tensor, filters[-1], model)
         tensor = layers.activate(tensor, model.activation, batch_norm=model.batch_norm)
     else:
@@ -48,8 +48,8 @@ def decode(layers: Layers, tensor: Any, model: ConvModel, sample_shape: tuple[in
     return double_last(layers, tensor, sample_shape[-1], model)
 
 
-def check(model: ConvModel, shape: tuple[int, ...]) -> None:
-    """Convolutions that halve need a rank and sizes that can be halved.
+def check(model: ConvModel, shape: tuple[int, ...], growth: int = 1) -> None:
+    """Convolutions that halve need a rank and sizes that can be halved, and enough of them to grow by ``growth``.
 
     Raises:
         UsageError: says what the family takes.
@@ -67,4 +67,9 @@ def check(model: ConvModel, shape: tuple[int, ...]) -> None:
             f"samples of shape {list(shape)} cannot be halved {len(model.filters)} times",
             expected=f"{' and '.join(names[:-1])} in multiples of {factor}",
             hint="use fewer [model] filters, or another [data] sample_shape",
+        )
+    if growth > factor:
+        raise UsageError(
+            f"{len(model.filters)} convolutions cannot make an image {growth} times larger",
+            expected=f"[model] filters with {growth.bit_length() - 1} values or more",
         )

@@ -17,7 +17,7 @@ from aetool.config import (
     RecurrentModel,
     TextModel,
 )
-from aetool.models import convolutional, custom, dense, recurrent, text
+from aetool.models import carried, convolutional, custom, dense, recurrent, text
 from aetool.models.autoencoder import KerasAutoencoder
 from aetool.models.backend import import_keras
 from aetool.models.latents import LatentEnds
@@ -38,6 +38,7 @@ def build_autoencoder(
     *,
     latent: LatentConfig | None = None,
     input_shape: tuple[int, ...] | None = None,
+    residual: bool = False,
 ) -> KerasAutoencoder:
     """Build an untrained autoencoder; the same arguments give the same initial weights.
 
@@ -47,6 +48,7 @@ def build_autoencoder(
         seed: of the initial weights.
         latent: what is between the halves; a plain one where it is left out.
         input_shape: what the encoder takes, where it is not a sample.
+        residual: the decoder adds what the encoder took, enlarged; see ``TaskConfig``.
 
     Raises:
         UsageError: the family does not take samples of that shape, or the latent not what it computes; says what.
@@ -57,14 +59,17 @@ def build_autoencoder(
     latent, input_shape = latent or PlainLatent(), input_shape or sample_shape
     if isinstance(model, CustomModel):
         return custom.build(model, sample_shape, input_shape, seed, latent)
-    for shape in (input_shape, sample_shape):
-        _check(model, shape)
+    growth = sample_shape[0] // input_shape[0]
+    _check(model, sample_shape, growth)
     seeds = np.random.default_rng(seed)
     ends = LatentEnds(latent, seeds)
     inputs = keras.Input(_built_shape(model, input_shape), dtype=_dtype(model), name="input")
-    encoded = ends.encoded(_encode(Layers("encoder", seeds), inputs, _widened(model, ends.heads)))
+    features = _encode(Layers("encoder", seeds), inputs, _widened(model, ends.heads), growth)
+    encoded = ends.encoded(carried.joined(inputs, features) if residual else features)
     entry, tensor = ends.decoded()
-    decoded = _decode(Layers("decoder", seeds), tensor, model, sample_shape, input_shape)
+    tensor, image = carried.parted(tensor, input_shape[-1]) if residual else (tensor, None)
+    decoded = _decode(Layers("decoder", seeds), tensor, model, sample_shape)
+    decoded = carried.add_enlarged(decoded, image, growth) if residual else decoded
     return ends.autoencoder(keras.Model(inputs, encoded, name="encoder"), keras.Model(entry, decoded, name="decoder"))
 
 
@@ -99,32 +104,30 @@ def _widened(model: _Widened, heads: int) -> _Widened:
     return replace(model, latent=model.latent * heads)
 
 
-def _check(model: _Built, shape: tuple[int, ...]) -> None:
+def _check(model: _Built, shape: tuple[int, ...], growth: int) -> None:
     if isinstance(model, ConvModel):
-        convolutional.check(model, shape)
+        convolutional.check(model, shape, growth)
     elif isinstance(model, RecurrentModel):
         recurrent.check(model, shape)
     elif isinstance(model, TextModel):
         text.check(model, shape)
 
 
-def _encode(layers: Layers, tensor: Any, model: _Built) -> Any:
+def _encode(layers: Layers, tensor: Any, model: _Built, growth: int) -> Any:
     if isinstance(model, DenseModel):
         return dense.encode(layers, tensor, model)
     if isinstance(model, RecurrentModel):
         return recurrent.encode(layers, tensor, model)
     if isinstance(model, TextModel):
         return text.encode(layers, tensor, model)
-    return convolutional.encode(layers, tensor, model)
+    return convolutional.encode(layers, tensor, model, growth)
 
 
-def _decode(
-    layers: Layers, tensor: Any, model: _Built, sample_shape: tuple[int, ...], input_shape: tuple[int, ...]
-) -> Any:
+def _decode(layers: Layers, tensor: Any, model: _Built, sample_shape: tuple[int, ...]) -> Any:
     if isinstance(model, DenseModel):
         return dense.decode(layers, tensor, model, sample_shape)
     if isinstance(model, RecurrentModel):
         return recurrent.decode(layers, tensor, model, sample_shape)
     if isinstance(model, TextModel):
         return text.decode(layers, tensor, model, sample_shape)
-    return convolutional.decode(layers, tensor, model, sample_shape, sample_shape[0] // input_shape[0])
+    return convolutional.decode(layers, tensor, model, sample_shape)

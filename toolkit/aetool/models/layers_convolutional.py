@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 from aetool.config import Conv1dModel, Conv2dModel
 from aetool.models.layers import Layers
 
-__all__ = ["ConvModel", "blocks", "convolve", "double", "double_last", "halve"]
+__all__ = ["ConvModel", "blocks", "convolve", "double", "double_last", "halve", "keep"]
 
 ConvModel: TypeAlias = Conv1dModel | Conv2dModel
 
@@ -17,6 +17,11 @@ def halve(layers: Layers, tensor: Any, filters: int, model: ConvModel) -> Any:
     """A convolution of stride 2: [batch, *sizes, c] → [batch, *sizes / 2, filters]."""
     tensor = convolve(layers, tensor, filters, model, strides=2)
     return layers.activate(tensor, model.activation, batch_norm=model.batch_norm)
+
+
+def keep(layers: Layers, tensor: Any, filters: int, model: ConvModel) -> Any:
+    """The same at stride 1: [batch, *sizes, c] → [batch, *sizes, filters]."""
+    return layers.activate(convolve(layers, tensor, filters, model), model.activation, batch_norm=model.batch_norm)
 
 
 def double(layers: Layers, tensor: Any, filters: int, model: ConvModel) -> Any:

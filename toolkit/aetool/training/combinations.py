@@ -32,6 +32,12 @@ def check_config(config: Config) -> None:
         )
     if isinstance(config.latent, VectorQuantizedLatent) and config.penalty != PenaltyConfig():
         raise UsageError("[penalty] is for real values, and a vector-quantized latent is integers")
+    if config.task.residual and config.latent.kind != "plain":
+        raise UsageError(
+            f"[task] residual carries an image in the latent, and [latent] {config.latent.kind} changes it"
+        )
+    if config.task.residual and config.model.family == "custom":
+        raise UsageError("[task] residual is for the families of aetool, and [model] family is custom")
     if config.training.loss == _TOKENS:
         _check_tokens(config)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from aetool_runtime.complexity import parse_complexity
 from aetool_runtime.errors import VersionError
@@ -66,7 +66,7 @@ def parse_manifest(text: bytes, where: str = "manifest.json") -> Manifest:
         name=root["name"].text(),
         artifacts=artifacts,
         files=files,
-        golden=_golden(root["golden"], files),
+        golden=_golden(root["golden"], files, artifacts),
         normalization=_normalization(root["normalization"]),
         input_minimum=minimum,
         input_maximum=maximum,
@@ -210,13 +210,35 @@ def _input_range(node: Node) -> tuple[tuple[float, ...], tuple[float, ...]]:
     return minimum, maximum
 
 
-def _golden(node: Node, files: Mapping[str, FileEntry]) -> Golden:
+def _golden(node: Node, files: Mapping[str, FileEntry], artifacts: Sequence[Artifact]) -> Golden:
     path = _listed(node["path"], files)
     scales = {name: _output_scale(item) for name, item in node["scales"].members()}
     cases = tuple(_golden_case(item, files[path].bytes, scales) for item in node["cases"].items())
     if not cases:
         node["cases"].refuse("is empty", "at least one case")
+    for item, case in zip(node["cases"].items(), cases, strict=True):
+        for name, tensor in case.tensors.items():
+            _refuse_misfit(item["tensors"][name], name, tensor, artifacts)
     return Golden(path, scales, cases)
+
+
+def _refuse_misfit(node: Node, name: str, tensor: GoldenTensor, artifacts: Sequence[Artifact]) -> None:
+    """A golden tensor that no artifact takes or returns would let a wrong declaration through, or try nothing."""
+    specs = [spec for a in artifacts for spec in (*a.inputs, *a.outputs) if spec.name == name]
+    if specs and not any(_agrees(spec, tensor) for spec in specs):
+        declared = dict.fromkeys(map(str, specs))
+        node.refuse(f"is {tensor.dtype}{list(tensor.shape)}", " or ".join(declared) + ", as the artifacts have it")
+
+
+def _agrees(spec: TensorSpec, tensor: GoldenTensor) -> bool:
+    """Less than ``TensorSpec.takes``: free dimensions may be too many. The self-test finds those."""
+    sizes = tensor.shape[1:]
+    given = [(i, size) for i, size in enumerate(spec.sample_shape) if size is not None]
+    return (
+        tensor.dtype == spec.dtype
+        and len(sizes) <= len(spec.sample_shape)
+        and all(sizes[i : i + 1] == (size,) for i, size in given)
+    )
 
 
 def _output_scale(node: Node) -> OutputScale:

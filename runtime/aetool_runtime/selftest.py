@@ -9,10 +9,10 @@ import numpy as np
 
 from aetool_runtime.backends import Backend, available_backends
 from aetool_runtime.bundle import Bundle
-from aetool_runtime.errors import AetoolError
+from aetool_runtime.errors import AetoolError, BackendError
 from aetool_runtime.manifest import GoldenTensor
 from aetool_runtime.parity import ParityReport, compare, worst
-from aetool_runtime.specs import Array, Artifact, OutputScale
+from aetool_runtime.specs import Array, Artifact, OutputScale, TensorSpec, format_shape
 
 __all__ = ["Case", "Check", "check_artifacts", "golden_cases", "self_test"]
 
@@ -110,11 +110,25 @@ def _compare(
     given = case.tensors.get(artifact.inputs[0].name)
     if given is None or any(output.name not in case.tensors for output in artifact.outputs):
         return []
+    _refuse_other(given, artifact.inputs[0], f"{artifact}, golden case {case.name!r}")
     outputs = run(given)
+    for spec, met in zip(artifact.outputs, outputs, strict=True):
+        _refuse_other(met, spec, f"{artifact}, output of golden case {case.name!r}")
     return [
         compare(case.tensors[spec.name], met, scales[spec.name], artifact.tolerance, case=case.name, tensor=spec.name)
         for spec, met in zip(artifact.outputs, outputs, strict=True)
     ]
+
+
+def _refuse_other(array: Array, spec: TensorSpec, where: str) -> None:
+    """Numbers alone do not tell whether an artifact is what the manifest says: callers go by its types and shapes."""
+    if not spec.takes(array.dtype.name, array.shape):
+        raise BackendError(
+            f"{spec.name} is {array.dtype.name}{format_shape(array.shape)}",
+            where=where,
+            expected=f"{spec.dtype}{format_shape((None, *spec.sample_shape))}, as the manifest says",
+            hint="export the model again",
+        )
 
 
 def _array(data: bytes, tensor: GoldenTensor) -> Array:

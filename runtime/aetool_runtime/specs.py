@@ -74,6 +74,14 @@ class TensorSpec:
         """The shape of one sample: without the batch dimension."""
         return self.shape[1:]
 
+    def takes(self, dtype: str, shape: Sequence[int]) -> bool:
+        """Whether an array [batch, …] of this type and shape is such a tensor; any batch will do."""
+        return (
+            dtype == self.dtype
+            and len(shape) == len(self.shape)
+            and all(want in (None, met) for want, met in zip(self.sample_shape, shape[1:], strict=True))
+        )
+
     def __str__(self) -> str:
         return f"{self.name} {self.dtype}{format_shape(self.shape)}"
 

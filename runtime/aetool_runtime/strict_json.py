@@ -17,7 +17,7 @@ MAX_JSON_BYTES = 16 * 1024 * 1024
 
 
 def load(text: bytes, where: str) -> Node:
-    """Parse UTF-8 JSON without twin members, NaN or Infinity.
+    """Parse UTF-8 JSON without twin members, NaN, Infinity, or floats beyond 64 bits.
 
     Raises:
         ManifestError: it is not that, or larger than ``MAX_JSON_BYTES``.
@@ -25,7 +25,9 @@ def load(text: bytes, where: str) -> Node:
     if len(text) > MAX_JSON_BYTES:
         raise ManifestError(f"is {len(text)} bytes", where=where, expected=f"at most {MAX_JSON_BYTES}")
     try:
-        value = json.loads(text.decode("utf-8"), object_pairs_hook=_no_twins, parse_constant=_no_constant)
+        value = json.loads(
+            text.decode("utf-8"), object_pairs_hook=_no_twins, parse_constant=_no_constant, parse_float=_finite
+        )
         return Node(value, where)
     except (ValueError, RecursionError) as error:
         raise ManifestError(f"is not valid JSON ({error})", where=where, hint="export the model again") from error
@@ -40,6 +42,14 @@ def _no_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _no_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
+
+
+def _finite(text: str) -> float:
+    """A member that nobody reads must be writable again as well."""
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text[:20]} is beyond 64-bit floats")
+    return number
 
 
 def _shown(value: Any) -> str:

@@ -20,6 +20,7 @@ from aetool_runtime.backends import Backend, available_backends, backend_names, 
 from aetool_runtime.backends.litert import LiteRtBackend, LiteRtGraph
 from aetool_runtime.backends.onnxruntime import OnnxRuntimeBackend, OnnxRuntimeGraph
 from aetool_runtime.errors import AetoolError, BackendError, DependencyError, DeviceError, InputError
+from aetool_runtime.selftest import Case
 from aetool_runtime.specs import Artifact, TensorSpec
 
 Paths = Callable[[str], Path]
@@ -285,7 +286,9 @@ def token_bundle(folder: Path) -> Path:
     artifact = artifact_of("encoder", "onnx", "encoder.onnx", None)
     given = TensorSpec("input", "int8", (None, 6))
     artifact = Artifact(**{**vars(artifact), "inputs": (given,)})
-    return write_bundle(folder / "t.aepkg", bundle_of([artifact], {"encoder.onnx": model.SerializeToString()}))
+    tokens = np.arange(-6, 6).reshape(2, 6).astype("i1")
+    case = Case("held-out", {"input": tokens, "latent": Affine().encode(tokens)})
+    return write_bundle(folder / "t.aepkg", bundle_of([artifact], {"encoder.onnx": model.SerializeToString()}, [case]))
 
 
 def test_integers_that_the_graph_cannot_hold_are_refused_instead_of_wrapped(tmp_path: Path) -> None:

@@ -71,15 +71,23 @@ def quantizations(draw: st.DrawFn, shape: tuple[int | None, ...]) -> Quantizatio
     return Quantization(scale[:1], zero_point[:1])
 
 
+Samples = dict[str, tuple[str, tuple[int, ...]]]
+
+
 @st.composite
-def tensors(draw: st.DrawFn, name: str) -> TensorSpec:
+def tensors(draw: st.DrawFn, name: str, golden: Samples) -> TensorSpec:
+    """Any tensor; one that golden vectors are for is of their type and shape, with some dimensions free."""
+    if name in golden:
+        dtype, sizes = golden[name]
+        shape = (draw(st.none() | SIZE), *(draw(st.none() | st.just(size)) for size in sizes))
+        return TensorSpec(name, dtype, shape, draw(st.none() | quantizations(shape)))
     shape = tuple(draw(st.lists(st.none() | SIZE, min_size=1, max_size=8)))
     quantization = draw(st.none() | quantizations(shape))
     return TensorSpec(name, draw(st.sampled_from(list(ELEMENT_BYTES))), shape, quantization)
 
 
 @st.composite
-def artifacts(draw: st.DrawFn, key: tuple[Any, str, str], paths: list[str]) -> Artifact:
+def artifacts(draw: st.DrawFn, key: tuple[Any, str, str], paths: list[str], golden: Samples) -> Artifact:
     role, format_name, precision = key
     more = [name for name in ("latent_mean", "latent_logvar") if draw(st.booleans())]
     given_name, returned = ROLE_TENSORS[role]
@@ -88,8 +96,8 @@ def artifacts(draw: st.DrawFn, key: tuple[Any, str, str], paths: list[str]) -> A
         format=format_name,
         precision=precision,
         path=draw(st.sampled_from(paths)),
-        inputs=(draw(tensors(given_name)),),
-        outputs=tuple(draw(tensors(name)) for name in (returned, *more)),
+        inputs=(draw(tensors(given_name, golden)),),
+        outputs=tuple(draw(tensors(name, golden)) for name in (returned, *more)),
         tolerance=Tolerance(draw(POSITIVE), draw(st.just(0.0) | POSITIVE)),
         opset=draw(st.none() | st.integers(0, 99)),
         signature=draw(st.none() | TEXT),
@@ -98,14 +106,15 @@ def artifacts(draw: st.DrawFn, key: tuple[Any, str, str], paths: list[str]) -> A
 
 @st.composite
 def goldens(draw: st.DrawFn, path: str, size: int) -> Golden:
-    cases, scales = [], {}
+    cases, scales, samples = [], {}, {}
     for _ in range(draw(st.integers(1, 3))):
         names = draw(st.sampled_from([["input", "latent"], ["latent", "reconstruction"], ["input", "latent", "extra"]]))
         count = draw(st.integers(1, 3))
         held = {}
         for name in names:
-            dtype = draw(st.sampled_from(list(ELEMENT_BYTES)))
-            shape = (count, *draw(st.lists(st.integers(1, 2), max_size=2)))
+            sizes = tuple(draw(st.lists(st.integers(1, 2), max_size=2)))
+            dtype, sizes = samples.setdefault(name, (draw(st.sampled_from(list(ELEMENT_BYTES))), sizes))
+            shape = (count, *sizes)
             bytes_ = GoldenTensor(dtype, shape, 0).bytes
             held[name] = GoldenTensor(dtype, shape, draw(st.integers(0, size - bytes_)))
             if name != "input":
@@ -124,11 +133,13 @@ def manifests(draw: st.DrawFn) -> Manifest:
     names = st.sampled_from(["onnx", "tflite", "other"]), st.sampled_from(PRECISIONS)
     keys = draw(st.lists(st.tuples(roles, *names), min_size=1, max_size=3, unique=True))
     minimum, maximum = draw(pairs(NUMBER, NUMBER, 0))
+    golden = draw(goldens(golden_path, sizes[golden_path]))
+    samples = {name: (t.dtype, t.shape[1:]) for case in golden.cases for name, t in case.tensors.items()}
     return Manifest(
         name=draw(TEXT),
-        artifacts=tuple(draw(artifacts(key, paths)) for key in keys),
+        artifacts=tuple(draw(artifacts(key, paths, samples)) for key in keys),
         files={path: FileEntry(draw(st.integers(0, 2**256 - 1)).to_bytes(32).hex(), sizes[path]) for path in paths},
-        golden=draw(goldens(golden_path, sizes[golden_path])),
+        golden=golden,
         normalization=Normalization(*draw(pairs(NUMBER, NUMBER.filter(lambda scale: scale != 0)))),
         input_minimum=minimum,
         input_maximum=maximum,

@@ -6,15 +6,18 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from tests.runtime.tiny import Affine, bundle_of, golden_of, onnx_files, samples, tflite_files, tiny_files, write_bundle
+from tests.vectors.bundles import with_manifest
 
 from aetool_runtime import open_bundle, self_test
+from aetool_runtime.errors import BackendError, ManifestError
 from aetool_runtime.report import check_json, format_report
-from aetool_runtime.selftest import Case, Check, golden_cases
-from aetool_runtime.specs import Array
+from aetool_runtime.selftest import Case, Check, check_artifacts, golden_cases
+from aetool_runtime.specs import Array, TensorSpec
 
 RIGHT = Affine()
 
@@ -110,13 +113,63 @@ def test_an_artifact_to_which_no_case_applies_does_not_pass(tmp_path: Path) -> N
     assert (untried.reports, untried.error, untried.worst) == ((), None, None)
 
 
+@EVERY_FORMAT
 @pytest.mark.parametrize("wide", [5, 7])
-def test_golden_vectors_of_another_shape_fail_and_do_not_crash(tmp_path: Path, wide: int) -> None:
+def test_golden_vectors_of_another_shape_fail_and_do_not_crash(
+    tmp_path: Path, make: Callable[[Affine], dict[str, bytes]], wide: int
+) -> None:
     weights = replace(RIGHT, encoder=np.ones((wide, 2), np.float32))
     cases = golden_of(weights, samples(2, wide))
-    for make in (onnx_files, tflite_files):
-        checks = self_test(open_bundle(write_bundle(tmp_path / make.__name__, bundle_of(*make(), cases))))
-        assert "encoder" in failed(checks)
+    bundle = open_bundle(write_bundle(tmp_path / "b", make(RIGHT)))
+    scales = bundle.manifest.golden.scales
+    checks = list(check_artifacts(bundle.manifest.artifacts, bundle.read, cases, scales))
+    assert failed(checks) == {"encoder", "autoencoder"}
+    assert "expected float32[batch, 6], as the manifest says" in str(checks[0].error)
+
+
+@pytest.mark.parametrize("shape", [(None, 7), (None, 6, 1), (None, None, None)])
+@pytest.mark.parametrize("role", ["encoder", "decoder", "autoencoder"])
+def test_an_artifact_that_returns_another_shape_than_it_declares_fails(
+    tmp_path: Path, role: str, shape: tuple[int | None, ...]
+) -> None:
+    """The numbers are right, but callers go by what is declared."""
+    bundle = open_bundle(write_bundle(tmp_path / "b", tiny_files()))
+    wrong = [
+        replace(artifact, outputs=(replace(artifact.outputs[0], shape=shape),)) if artifact.role == role else artifact
+        for artifact in bundle.manifest.artifacts
+    ]
+    checks = list(check_artifacts(wrong, bundle.read, golden_cases(bundle), bundle.manifest.golden.scales))
+    assert failed(checks) == {role}
+    assert {type(check.error) for check in checks if not check.passed} == {BackendError}
+
+
+def test_an_artifact_that_returns_another_type_than_it_declares_fails(tmp_path: Path) -> None:
+    bundle = open_bundle(write_bundle(tmp_path / "b", bundle_of(*onnx_files())))
+    encoder = bundle.manifest.artifacts[0]
+    wrong = replace(encoder, outputs=(replace(encoder.outputs[0], dtype="float16"),))
+    [check] = check_artifacts([wrong], bundle.read, golden_cases(bundle), bundle.manifest.golden.scales)
+    assert "latent is float32[5, 2]; expected float16[batch, 2]" in str(check.error)
+
+
+DECLARATIONS = {
+    "every input is int8": ("inputs", {"dtype": "int8"}),
+    "every output is wider": ("outputs", {"shape": [None, 7]}),
+    "every output has one dimension more": ("outputs", {"shape": [None, 2, 1]}),
+    "every input is flat": ("inputs", {"shape": [None]}),
+}
+
+
+@pytest.mark.parametrize(("side", "change"), DECLARATIONS.values(), ids=DECLARATIONS)
+def test_a_bundle_whose_golden_vectors_fit_no_artifact_is_not_opened(
+    tmp_path: Path, side: str, change: dict[str, object]
+) -> None:
+    def edit(document: dict[str, Any]) -> None:
+        for artifact in document["artifacts"]:
+            artifact[side][0].update(change)
+
+    path = write_bundle(tmp_path / "b", with_manifest(bundle_of(*onnx_files()), edit))
+    with pytest.raises(ManifestError, match="as the artifacts have it"):
+        open_bundle(path)
 
 
 def test_golden_vectors_come_back_as_they_were_written(tmp_path: Path) -> None:
@@ -126,7 +179,13 @@ def test_golden_vectors_come_back_as_they_were_written(tmp_path: Path) -> None:
         Case("c", {"latent": np.array([[-128, 127]], np.int8), "reconstruction": np.full((1, 2, 6), 255, np.uint8)}),
     ]
     artifacts, files = onnx_files()
-    bundle = open_bundle(write_bundle(tmp_path / "b", bundle_of(artifacts[:1], files, [*golden_of(), *written])))
+    given = TensorSpec("input", "float16", (None, 6))
+    others = [
+        replace(artifacts[0], precision=kind, inputs=(given,), outputs=(TensorSpec("latent", kind, (None, None)),))
+        for kind in ("int16", "int64", "int8")
+    ]
+    parts = [artifacts[0], *others]
+    bundle = open_bundle(write_bundle(tmp_path / "b", bundle_of(parts, files, [*golden_of(), *written])))
     for one, other in zip(golden_cases(bundle)[2:], written, strict=True):
         assert one.name == other.name
         assert list(one.tensors) == list(other.tensors)

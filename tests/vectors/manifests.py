@@ -289,6 +289,21 @@ CHANGES: dict[str, tuple[Any, ...]] = {
     "a negative scale": ("manifest", ("golden.scales.latent.scale", [-1])),
     "more centres than scales": ("manifest", ("golden.scales.latent.center", [0, 0])),
     "no case": ("manifest", ("golden.cases", [])),
+    "a golden input of another type than the artifact's": ("manifest", (f"{ENCODER}.inputs.0.dtype", "int8")),
+    "a golden output of another type than the artifact's": ("manifest", (f"{ENCODER}.outputs.0.dtype", "float16")),
+    "a golden output of another size than the artifact's": ("manifest", (f"{ENCODER}.outputs.0.shape", [None, 7])),
+    "a golden tensor of fewer dimensions than the artifact's": (
+        "manifest", (f"{ENCODER}.inputs.0.shape", [None, 6, 1])
+    ),
+    "a golden tensor of more dimensions than the artifact's": ("manifest", (f"{ENCODER}.inputs.0.shape", [None])),
+    "a golden tensor of a batch that the artifact does not take": ("ok", (f"{ENCODER}.inputs.0.shape", [1, 6])),
+    "a golden tensor that fits one of two artifacts": (
+        "ok", ("artifacts", [ENCODER_ARTIFACT, {**ENCODER_ARTIFACT, "precision": "int8", "inputs": [
+            {"name": "input", "dtype": "int8", "shape": [None, 6]}]}])
+    ),
+    "a golden tensor that no artifact has": (
+        "ok", (f"{CASE}.reconstruction", TENSOR), ("golden.scales.reconstruction", {"center": [0], "scale": [1]})
+    ),
     # for people
     "a normalization by 0": ("manifest", ("normalization.scale", [0])),
     "a normalization by -0.0": ("manifest", ("normalization.scale", [-0.0])),
@@ -408,6 +423,9 @@ TEXTS: dict[str, tuple[str, Callable[[bytes], bytes]]] = {
     "NaN": ("manifest", lambda text: text.replace(b"[0.25]", b"[NaN]")),
     "Infinity": ("manifest", lambda text: text.replace(b"[3.5]", b"[Infinity]")),
     "minus Infinity in an unknown member": ("manifest", lambda text: text.replace(b"{", b'{"later":-Infinity,', 1)),
+    "a number that is infinite as a float, in an unknown member": (
+        "manifest", lambda text: text.replace(b"{", b'{"later":[-1e999],', 1)
+    ),
     "a number that is infinite as a float": ("manifest", lambda text: text.replace(b"[3.5]", b"[1e400]")),
     "a comment": ("manifest", lambda text: b"// bundle\n" + text),
     "a comma too many": ("manifest", lambda text: text.replace(b"[3.5]", b"[3.5,]")),

@@ -112,7 +112,7 @@ def export_reference(
     exporters = {name: _exporter(name) for name in options.formats}
     samples = _checked(samples, reference) if samples is not None else synthetic_samples(reference.input)
     suite = make_suite(reference, samples)
-    request = ExportRequest(name=name, precision=options.precision, opset=options.opset)
+    request = ExportRequest(name, options.precision, options.opset, samples.values.shape[1:])
     verdict = _Verdict()
     for exporter in exporters.values():
         _judge(exporter.export(reference, request), suite, verdict, on_check)

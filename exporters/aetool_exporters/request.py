@@ -20,11 +20,14 @@ class ExportRequest:
         name: the model's name, for metadata.
         precision: see ``aetool_runtime.specs.PRECISIONS``.
         opset: of ONNX's default domain; other formats ignore it.
+        sample_shape: of the samples that the artifacts are tried on, without the batch; formats that cannot have free
+            dimensions take these sizes for them. () where it is not known.
     """
 
     name: str
     precision: str = "float32"
     opset: int = 17
+    sample_shape: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)

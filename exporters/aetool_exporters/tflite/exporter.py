@@ -30,7 +30,7 @@ class TfliteExporter:
             DependencyError: the ``export`` extra is not installed.
         """
         check_precision(self.format, self.precisions, request.precision)
-        wanted = signatures(reference)
+        wanted = signatures(reference, request.sample_shape)
         for signature in wanted:
             for spec in (signature.interface.given, *signature.interface.returned):
                 _check_sizes(spec)
@@ -44,7 +44,7 @@ def _check_sizes(spec: TensorSpec) -> None:
         raise ConversionError(
             f"{spec} has a free dimension besides the batch",
             expected="fixed sizes, which TFLite needs",
-            hint="rebuild the model with a full shape in keras.Input, or leave TFLite out",
+            hint="give samples, whose sizes it then has, or leave TFLite out",
         )
 
 

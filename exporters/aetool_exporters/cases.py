@@ -81,12 +81,12 @@ def make_suite(reference: Reference, samples: Samples) -> Suite:
     held_out = cases[0].tensors
     if reference.decoder is not None:
         cases += [_latent_case(reference, name, given) for name, given in _latents(held_out["latent"])]
-    channels_differ = len(reference.normalization.scale) > 1
-    scales = {
-        name: output_scale(values, per_channel=channels_differ and name == "reconstruction")
-        for name, values in held_out.items()
-        if name != "input"
-    }
+    scales = {name: output_scale(values) for name, values in held_out.items() if name != "input"}
+    if reference.decoder is not None:
+        normalization = reference.normalization
+        scales["reconstruction"] = output_scale(
+            held_out["reconstruction"], zero=normalization.offset, unit=normalization.scale
+        )
     return Suite(tuple(cases), scales)
 
 

@@ -137,9 +137,10 @@ class Reference:
     def _normalize(self, tensor: Any) -> Any:
         if self._is_raw:
             return tensor
-        return (tensor - np.array(self.normalization.offset, np.float32)) / np.array(
-            self.normalization.scale, np.float32
-        )
+        # One value for each place: TFLite's converter folds a single one into the weights of a following Dense, where
+        # offset and input cancel each other only after both were multiplied, and small signals on large offsets drown.
+        offset = np.broadcast_to(np.array(self.normalization.offset, np.float32), (tensor.shape[-1] or 1,))
+        return (tensor - offset) / np.array(self.normalization.scale, np.float32)
 
     def _denormalize(self, tensor: Any) -> Any:
         if self._is_raw:

@@ -1,6 +1,7 @@
 """Does an artifact compute what the reference computes? One definition, in units that suit the output.
 
-For an output with centre c and scale s (both from real data, FORMAT.md, "Parity"), expected value e and met value a:
+For an output with centre c (the network's own zero) and scale s (how far from it real values lie; FORMAT.md, section
+5), expected value e and met value a:
 
     |a − e| ≤ s · (atol · r + rtol · |e − c| / s) + 4 · ε · |e|        ε = 2⁻²³
 
@@ -68,19 +69,21 @@ class ParityReport:
         )
 
 
-def output_scale(expected: Array, *, per_channel: bool) -> OutputScale:
-    """The centre (mean) and scale (standard deviation) of a reference output on real data.
-
-    An output that hardly varies is given 1e-3 of its magnitude as its scale, and 1e-6 at the least.
+def output_scale(expected: Array, *, zero: Sequence[float] = (0.0,), unit: Sequence[float] = (1.0,)) -> OutputScale:
+    """Where a reference output has its own zero, and how far from it the values lie on real data (root mean square).
 
     Args:
         expected: [samples, …].
-        per_channel: one value for each index of the last axis, where channels have units of their own.
+        zero, unit: what the network itself calls 0 and 1, in the output's units: one value, or one per channel (the
+            last axis). Of a reconstruction they are the normalization's offset and scale; of a latent 0 and 1. An
+            output that hardly varies is given 1e-3 of a unit as its scale.
     """
-    values = expected.astype(np.float64)
-    axes = tuple(range(values.ndim - 1)) if per_channel else None
-    center = np.atleast_1d(values.mean(axis=axes))
-    scale = np.maximum(np.atleast_1d(values.std(axis=axes)), np.maximum(1e-3 * np.abs(center), 1e-6))
+    per_channel = max(len(zero), len(unit)) > 1
+    distance = expected.astype(np.float64) - np.array(zero)
+    axes = tuple(range(distance.ndim - 1)) if per_channel else None
+    spread = np.atleast_1d(np.sqrt(np.mean(distance**2, axis=axes)))
+    scale = np.maximum(spread, 1e-3 * np.abs(np.array(unit)))
+    center = np.broadcast_to(np.array(zero, np.float64), scale.shape)
     return OutputScale(tuple(center.tolist()), tuple(scale.tolist()))
 
 

@@ -51,7 +51,7 @@ def write_linear(
         encoded = np.rint(encoded * SCALE).astype("i4")
     decoded = (encoded.astype("f4") @ inverse).reshape(golden, *(returned or shape))
     cases = [Case("held-out", {"input": samples, "latent": encoded, "reconstruction": decoded})]
-    outputs = {name: output_scale(cases[0].tensors[name], per_channel=False) for name in ("latent", "reconstruction")}
+    outputs = {name: output_scale(cases[0].tensors[name]) for name in ("latent", "reconstruction")}
     vectors, data = make_golden(cases, outputs)
     kind = "int32" if integers else "float32"
     specs = {

@@ -163,6 +163,16 @@ def normalized_per_channel() -> Reference:
     )
 
 
+def small_signal_on_a_large_offset() -> Reference:
+    """The spread is 1e-4 of the offset, as of a position in degrees."""
+    return compose(
+        (12,),
+        [layers.Dense(8, "relu"), layers.Dense(3)],
+        [layers.Dense(12)],
+        normalization=Normalization((48.2,), (4.8e-3,)),
+    )
+
+
 def normalized_at_once() -> Reference:
     return compose((12,), [layers.Dense(3)], [layers.Dense(12)], normalization=Normalization((100.0,), (25.0,)))
 
@@ -232,6 +242,7 @@ MODELS: dict[str, Callable[[], Reference]] = {
         training_only,
         normalized_per_channel,
         normalized_at_once,
+        small_signal_on_a_large_offset,
         encoder_only,
         lstm,
         gru,

@@ -200,13 +200,24 @@ def test_unsigned_integers_do_not_wrap() -> None:
 DATA = np.array([[0.0, 10.0], [2.0, 30.0]])
 
 
-def test_a_scale_is_the_mean_and_the_standard_deviation() -> None:
-    assert output_scale(DATA, per_channel=True) == OutputScale((1.0, 20.0), (1.0, 10.0))
-    together = output_scale(DATA, per_channel=False)
-    assert together.center == (10.5,)
-    assert together.scale == pytest.approx((np.std([0, 2, 10, 30]),))
+def test_a_scale_is_the_distance_from_the_networks_own_zero() -> None:
+    apart = output_scale(DATA, zero=(1.0, 20.0), unit=(1.0, 5.0))
+    assert apart == OutputScale((1.0, 20.0), (1.0, 10.0))
+    together = output_scale(DATA)
+    assert together.center == (0.0,)
+    assert together.scale == pytest.approx((np.sqrt((100 + 4 + 900) / 4),))
 
 
-@pytest.mark.parametrize(("value", "scale"), [(0.0, 1e-6), (5.0, 5e-3), (-5.0, 5e-3), (1e-5, 1e-6)])
-def test_an_output_that_does_not_vary_has_a_scale_nonetheless(value: float, scale: float) -> None:
-    assert output_scale(np.full((4, 3), value), per_channel=False).scale == pytest.approx((scale,))
+def test_a_scale_follows_the_unit() -> None:
+    normalized = output_scale((DATA - 7) / 3)
+    raw = output_scale(DATA, zero=(7.0,), unit=(3.0,))
+    assert raw.scale[0] == pytest.approx(3 * normalized.scale[0])
+
+
+@pytest.mark.parametrize(
+    ("value", "zero", "unit", "scale"), [(0, 0, 1, 1e-3), (5, 5, 40, 4e-2), (-5, 0, 1, 5), (0, 0, -2, 2e-3)]
+)
+def test_an_output_that_does_not_vary_has_a_scale_nonetheless(
+    value: float, zero: float, unit: float, scale: float
+) -> None:
+    assert output_scale(np.full((4, 3), value), zero=(zero,), unit=(unit,)).scale == pytest.approx((scale,))

@@ -154,9 +154,37 @@ def test_a_system_that_refuses_a_step_is_named_with_the_target(
 
 
 @EITHER
-def test_a_parent_that_is_not_there(tmp_path: Path, write: Write, read: Read) -> None:
+def test_folders_that_lead_to_the_target_are_made(tmp_path: Path, write: Write, read: Read) -> None:
+    write(tmp_path / "a" / "b" / "t", "x")
+    assert read(tmp_path / "a" / "b" / "t") == "x"
+
+
+@EITHER
+def test_folders_that_were_made_for_nothing_are_removed_again(tmp_path: Path, write: Write, read: Read) -> None:
+    (tmp_path / "a").mkdir()
+    opened = replacing_file if write is write_file else replacing_folder
+    with pytest.raises(ValueError, match="no"), opened(tmp_path / "a" / "b" / "c" / "t"):
+        raise ValueError("no")
+    assert names(tmp_path) == ["a"]
+    assert names(tmp_path / "a") == []
+
+
+def test_folders_in_which_another_wrote_meanwhile_stay(tmp_path: Path) -> None:
+    def fail() -> None:
+        with replacing_file(tmp_path / "a" / "b" / "t"):
+            (tmp_path / "a" / "other").write_text("x")
+            raise ValueError("no")
+
+    with pytest.raises(ValueError, match="no"):
+        fail()
+    assert names(tmp_path / "a") == ["other"]
+
+
+@EITHER
+def test_a_parent_that_cannot_be_made(tmp_path: Path, write: Write, read: Read) -> None:
+    (tmp_path / "file").write_text("x")
     with pytest.raises(InputError, match="cannot be written"):
-        write(tmp_path / "missing" / "t", "x")
+        write(tmp_path / "file" / "t", "x")
 
 
 def test_a_folder_is_not_replaced_by_a_file(tmp_path: Path) -> None:
@@ -293,6 +321,97 @@ def test_a_living_writer_is_not_swept(tmp_path: Path) -> None:
     assert names(tmp_path) == ["t"]
 
 
+OTHER_WRITER = """
+import sys
+from pathlib import Path
+from aetool_runtime import atomic
+
+opened = atomic.replacing_file if sys.argv[2] == "a file" else atomic.replacing_folder
+with opened(Path(sys.argv[1])) as partial:
+    (partial if sys.argv[2] == "a file" else partial / "a").write_text("first")
+    print(partial.name, flush=True)
+    sys.stdin.readline()
+"""
+
+
+@linux
+@EITHER
+def test_a_living_writer_whose_process_cannot_be_seen_is_not_swept(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, write: Write, read: Read
+) -> None:
+    """It runs in another container, or on another machine."""
+    monkeypatch.setattr(atomic, "_alive", lambda _: False)
+    kind = "a file" if write is write_file else "a folder"
+    command = [sys.executable, "-c", OTHER_WRITER, str(tmp_path / "t"), kind]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdin is not None
+        assert other.stdout is not None
+        partial = other.stdout.readline().strip()
+        write(tmp_path / "t", "second")
+        assert names(tmp_path) == [partial, "t"]
+        assert read(tmp_path / "t") == "second"
+        other.stdin.write("\n")
+    assert other.returncode == 0
+    assert names(tmp_path) == ["t"]
+
+
+@linux
+@EITHER
+def test_what_a_dead_writer_left_is_swept_although_its_number_is_in_use_again(
+    tmp_path: Path, write: Write, read: Read
+) -> None:
+    """The first processes of containers have the same few numbers each time."""
+    for what in ("partial", "replaced"):
+        (tmp_path / f".t.{what}-{os.getpid()}-x").mkdir()
+        (tmp_path / f".t.{what}-{os.getpid()}-y").write_text("x")
+    write(tmp_path / "t", "new")
+    assert names(tmp_path) == ["t"]
+
+
+def without_locks(monkeypatch: pytest.MonkeyPatch, way: str) -> None:
+    if way == "no such module":
+        monkeypatch.setattr(atomic, "fcntl", None)
+        return
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr("fcntl.flock", refuse)
+
+
+@EITHER
+@pytest.mark.parametrize("way", ["no such module", "a file system without them"])
+def test_where_nothing_can_be_locked_the_process_id_tells(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, write: Write, read: Read, way: str
+) -> None:
+    without_locks(monkeypatch, way)
+    monkeypatch.setattr(atomic, "_alive", lambda pid: pid != 7)
+    for name in (".t.partial-7-x", ".t.partial-8-x"):
+        (tmp_path / name).write_text("x")
+    write(tmp_path / "t", "new")
+    assert read(tmp_path / "t") == "new"
+    assert names(tmp_path) == [".t.partial-8-x", "t"]
+
+
+def test_a_claim_that_is_swept_before_it_is_locked_is_made_again(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    made: list[Path] = []
+
+    def swept_at_first(folder: Path, prefix: str) -> Path:
+        path = new_file(folder, prefix)
+        made.append(path)
+        if len(made) == 1:
+            path.unlink()
+        return path
+
+    new_file = atomic._new_file
+    monkeypatch.setattr(atomic, "_new_file", swept_at_first)
+    write_file(tmp_path / "t", "x")
+    assert len(made) == 2
+    assert read_file(tmp_path / "t") == "x"
+
+
 def test_only_leftovers_of_the_same_target_are_swept(tmp_path: Path) -> None:
     dead = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, text=True)
     pid = dead.stdout.strip()
@@ -395,9 +514,9 @@ def test_nothing_of_another_kind_is_ever_replaced(tmp_path: Path, overwrite: boo
     check_target(tmp_path / "folder", overwrite=True, replaceable=Path.is_dir, kind="a folder")
 
 
-def test_the_parent_is_made(tmp_path: Path) -> None:
+def test_the_parent_is_not_made_yet(tmp_path: Path) -> None:
     check_target(tmp_path / "a" / "b" / "t", overwrite=False)
-    assert (tmp_path / "a" / "b").is_dir()
+    assert names(tmp_path) == []
 
 
 def test_a_parent_that_is_a_file_is_refused(tmp_path: Path) -> None:

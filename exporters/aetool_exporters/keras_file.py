@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import shutil
 import tempfile
 import zipfile
+import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from aetool_exporters.hdf5_guard import refuse_foreign_data
 from aetool_exporters.reason import reason
 from aetool_runtime.errors import DependencyError, ModelError
 
@@ -31,11 +34,13 @@ def load_keras(path: str | Path) -> keras.Model:
     Raises:
         ModelError: no such file, a damaged one, one of another kind, one that carries code, or one with layers that
             this Keras does not know.
+        UnsafeError: its weights lie, in part, in another file.
         DependencyError: Keras is not installed.
     """
     path = Path(path)
     suffix = _suffix(path)
     _refuse_code(_config(path, suffix), path)
+    _refuse_foreign_data(path, suffix)
     if path.suffix == suffix:
         return _load(path, path)
     with tempfile.TemporaryDirectory(prefix="aetool-") as folder:  # Keras goes by the name
@@ -96,6 +101,21 @@ def _hdf5_config(path: Path) -> str | bytes:
         hint = "save the whole model with model.save('model.keras')"
         raise ModelError("the file holds weights without a model", where=str(path), expected=_EXPECTED, hint=hint)
     return config
+
+
+def _refuse_foreign_data(path: Path, suffix: str) -> None:
+    """Look through the weights; what cannot be looked through is refused as well."""
+    try:
+        if suffix == ".h5":
+            refuse_foreign_data(path, path)
+            return
+        with zipfile.ZipFile(path) as archive:
+            for name in archive.namelist():
+                if name.endswith(".h5"):
+                    refuse_foreign_data(io.BytesIO(archive.read(name)), path)
+    except (OSError, RuntimeError, KeyError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+        what = f"the weights are cut off or damaged ({reason(error)})"
+        raise ModelError(what, where=str(path), expected=_EXPECTED, hint="copy or save it again") from error
 
 
 def _refuse_code(config: Any, path: Path) -> None:

@@ -44,6 +44,32 @@ class TestExport:
         assert (manifest.name, manifest.tensor("latent").shape) == ("tabular", (None, 3))
         assert outcome.document["digest"] == open_bundle(tmp_path / "out.aepkg").digest
 
+    def test_a_keras_file_of_free_height_and_width(self, aetool: Aetool, tmp_path: Path) -> None:
+        import keras
+
+        keras.utils.set_random_seed(1)
+        layers = [
+            keras.Input((None, None, 1)),
+            keras.layers.Conv2D(2, 3, strides=2, padding="same", name="narrow"),
+            keras.layers.Conv2DTranspose(1, 3, strides=2, padding="same"),
+        ]
+        keras.Sequential(layers).save(tmp_path / "free.keras")
+        np.save(tmp_path / "images.npy", np.random.default_rng(0).random((5, 8, 6), np.float32))
+        arguments = ("--data", tmp_path / "images.npy")
+        free = (tmp_path / "free.keras", "--latent", "narrow", "--onnx", "-o", tmp_path / "free.aepkg")
+        outcome = aetool("export", *free, *arguments)
+        assert outcome.code == 0, outcome.err
+        against = ("--against", tmp_path / "free.keras", "--latent", "narrow")
+        outcome = aetool("verify", tmp_path / "free.aepkg", *against, *arguments)
+        assert outcome.code == 0, outcome.err
+
+    def test_a_folder_with_a_dot_keeps_its_name(
+        self, aetool: Aetool, conv1d_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        shutil.copytree(conv1d_checkpoint, tmp_path / "run-0.01")
+        monkeypatch.chdir(tmp_path)
+        assert aetool("export", "run-0.01", "--dry-run", "--json").document["bundle"] == "run-0.01.aepkg"
+
     def test_twice_gives_the_same_bytes(
         self, aetool: Aetool, conv1d_checkpoint: Path, bundle: Path, tmp_path: Path
     ) -> None:

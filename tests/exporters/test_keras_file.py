@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 import zipfile
@@ -9,13 +10,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import h5py
 import keras
 import numpy as np
 import pytest
 from keras import layers
 
 from aetool_exporters.keras_file import load_keras
-from aetool_runtime.errors import ModelError
+from aetool_runtime.errors import ModelError, UnsafeError
 
 
 def small() -> keras.Model:
@@ -167,3 +169,49 @@ def test_something_that_is_not_a_model(tmp_path: Path) -> None:
             archive.writestr(name, json.dumps({"a": [1]}) if name == "config.json" else content)
     with pytest.raises(ModelError):
         load_keras(path)
+
+
+class TestWeightsInOtherFiles:
+    """Whoever reads them puts some local file's bytes into what is exported."""
+
+    @staticmethod
+    def external(file: Any, secret: Path) -> None:
+        file.create_dataset("kernel", (8,), "float32", external=[(str(secret), 0, 32)])
+
+    @staticmethod
+    def virtual(file: Any, secret: Path) -> None:
+        layout = h5py.VirtualLayout((8,), "float32")
+        layout[:] = h5py.VirtualSource(str(secret), "kernel", (8,))
+        file.create_virtual_dataset("kernel", layout)
+
+    @staticmethod
+    def linked(file: Any, secret: Path) -> None:
+        file["kernel"] = h5py.ExternalLink(str(secret), "/kernel")
+
+    @staticmethod
+    def linked_within(file: Any, secret: Path) -> None:
+        file["kernel"] = h5py.SoftLink("/elsewhere")
+
+    @pytest.mark.parametrize("suffix", [".h5", ".keras"])
+    @pytest.mark.parametrize("way", ["external", "virtual", "linked", "linked_within"])
+    def test_are_refused_by_name(self, tmp_path: Path, way: str, suffix: str) -> None:
+        secret = tmp_path / "secret"
+        secret.write_bytes(b"x" * 32)
+        path = saved(tmp_path, small(), f"model{suffix}")
+        if suffix == ".h5":
+            with h5py.File(path, "a") as file:
+                getattr(self, way)(file.require_group("model_weights/hidden"), secret)
+        else:
+            self._edit_archive(path, way, secret)
+        with pytest.raises(UnsafeError, match="hidden/kernel points to another file"):
+            load_keras(path)
+
+    def _edit_archive(self, path: Path, way: str, secret: Path) -> None:
+        with zipfile.ZipFile(path) as archive:
+            members = {name: archive.read(name) for name in archive.namelist()}
+        weights = io.BytesIO(members["model.weights.h5"])
+        with h5py.File(weights, "a") as file:
+            getattr(self, way)(file.require_group("hidden"), secret)
+        with zipfile.ZipFile(path, "w") as archive:
+            for name, data in {**members, "model.weights.h5": weights.getvalue()}.items():
+                archive.writestr(name, data)

@@ -6,15 +6,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from aetool.data import Report, open_source, read_samples
 from aetool_runtime.errors import InputError, UsageError
+from aetool_runtime.specs import Array
 
 if TYPE_CHECKING:
     from aetool.training.checkpoint import Checkpoint
     from aetool_exporters.cases import Samples
     from aetool_exporters.reference import Reference
 
-__all__ = ["Model", "load_model", "model_of"]
+__all__ = ["Model", "load_model", "model_of", "read_for"]
 
+_VERIFY_SAMPLES = 256
 _PRIORS = {"variational": "standard_normal", "adversarial": "standard_normal"}  # what training pulls latents towards
 
 
@@ -93,3 +96,24 @@ def _from_keras_file(path: Path, latent: str | None) -> Model:
     encoder, decoder, layer = split_autoencoder(load_keras(path), latent)
     notice = "" if latent else f"the latent is the output of layer {layer!r}; choose another with --latent LAYER"
     return Model(path.stem, Reference(encoder, decoder, Normalization()), None, notice)
+
+
+def read_for(reference: Reference, data: str, report: Report) -> Array:
+    """At most 256 samples of ``data`` as a model takes them, [n, …] in raw units, to verify with.
+
+    Rows for free dimensions are taken as large as they are.
+
+    Raises:
+        InputError: the data cannot be read, or do not fit.
+    """
+    source = open_source(data, tokenizer=reference.tokenizer)
+    wanted = reference.input.sample_shape
+    row = tuple(size or 0 for size in source.shape[1:])
+    if None in wanted and len(row) == len(wanted) - 1:
+        row = (*row, 1)
+    if None in wanted and len(row) != len(wanted):
+        raise InputError(f"rows of shape {list(row)} are no samples", where=data, expected=str(reference.input))
+    shape = (
+        [there if size is None else size for size, there in zip(wanted, row, strict=True)] if None in wanted else wanted
+    )
+    return read_samples(source, [size or 0 for size in shape], limit=_VERIFY_SAMPLES, report=report)

@@ -9,7 +9,7 @@ import click
 
 from aetool.cli.checks import echo_checks
 from aetool.cli.output import emit_json, fail, log, next_step
-from aetool_runtime.errors import InputError, ParityError, UsageError
+from aetool_runtime.errors import InputError, ParityError
 from aetool_runtime.report import check_json
 
 if TYPE_CHECKING:
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from aetool_runtime.selftest import Check
 
 __all__ = ["command"]
-
-_VERIFY_SAMPLES = 256
 
 
 @click.command("export")
@@ -76,7 +74,7 @@ def command(
     """
     from aetool_exporters.pipeline import ExportOptions, check_output
 
-    target = output or Path(f"{model.resolve().with_suffix('').name}.aepkg")
+    target = output or Path(f"{_stem(model)}.aepkg")
     options = ExportOptions(
         formats=_formats(onnx, tflite, formats),
         opset=opset,
@@ -98,6 +96,12 @@ def command(
         _export(loaded, name or loaded.name, target, samples, options, as_json)
 
 
+def _stem(model: Path) -> str:
+    """The model's name without a Keras file's suffix; a folder called run-0.01 has none."""
+    path = model.resolve()
+    return path.stem if path.suffix.lower() in (".keras", ".h5", ".hdf5") else path.name
+
+
 def _formats(onnx: bool, tflite: bool, others: tuple[str, ...]) -> tuple[str, ...]:
     from aetool_exporters.pipeline import DEFAULT_FORMATS
 
@@ -115,20 +119,12 @@ def _load(path: Path, latent: str | None) -> Model:
 
 
 def _samples(loaded: Model, data: str | None) -> Samples | None:
-    from aetool.data import open_source, read_samples
+    from aetool.model import read_for
     from aetool_exporters.cases import Samples
 
     if data is None:
         return loaded.samples
-    shape = loaded.reference.input.sample_shape
-    if None in shape:
-        raise UsageError("--data cannot be cut into samples for an input with free dimensions")
-    values = read_samples(
-        open_source(data, tokenizer=loaded.reference.tokenizer),
-        [size or 0 for size in shape],
-        limit=_VERIFY_SAMPLES,
-        report=log,
-    )
+    values = read_for(loaded.reference, data, log)
     if loaded.samples is None:
         return Samples.of(values)
     return Samples(values, loaded.samples.minimum, loaded.samples.maximum)

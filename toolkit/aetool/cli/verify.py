@@ -15,8 +15,6 @@ from aetool_runtime.selftest import Check, self_test
 
 __all__ = ["command"]
 
-_SAMPLES = 256
-
 
 @click.command("verify")
 @click.argument("bundle", type=click.Path(path_type=Path))
@@ -62,8 +60,7 @@ def command(bundle: Path, against: Path | None, latent: str | None, data: str | 
 
 
 def _against(bundle: Bundle, path: Path, latent: str | None, data: str | None) -> list[Check]:
-    from aetool.data import open_source, read_samples
-    from aetool.model import load_model
+    from aetool.model import load_model, read_for
     from aetool_exporters.cases import Samples, synthetic_samples
     from aetool_exporters.verification import verify
 
@@ -71,8 +68,7 @@ def _against(bundle: Bundle, path: Path, latent: str | None, data: str | None) -
     manifest = bundle.manifest
     samples = loaded.samples
     if data is not None:
-        shape = [size or 0 for size in loaded.reference.input.sample_shape]
-        values = read_samples(open_source(data, tokenizer=manifest.tokenizer), shape, limit=_SAMPLES, report=log)
+        values = read_for(loaded.reference, data, log)
         samples = Samples(values, manifest.input_minimum, manifest.input_maximum)
     elif samples is None:
         log("no real samples were given, so made-up ones serve; better: --data FILE")

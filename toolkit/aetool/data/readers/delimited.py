@@ -37,7 +37,7 @@ def open_delimited(path: Path, label: str = "") -> DelimitedSource:
     if separator not in first and path.suffix.lower() == ".txt":
         separator = ""
     cells = next(_cells([first], separator))
-    header = tuple(cells) if not any(_is_number(cell) for cell in cells) else ()
+    header = tuple(cells) if _is_header(cells) else ()
     left_out = find_column(label, header, len(cells), str(path)) if label else None
     return DelimitedSource(path, separator, len(cells), header, left_out)
 
@@ -128,6 +128,12 @@ class DelimitedSource:
 
     def _column(self, index: int) -> str:
         return f"{index + 1} ({self.header[index]})" if self.header else str(index + 1)
+
+
+def _is_header(cells: list[str]) -> bool:
+    """Names; or the columns numbered from 0, which is what pandas writes for a table without names."""
+    numbered = len(cells) > 1 and [cell.strip() for cell in cells] == [str(column) for column in range(len(cells))]
+    return numbered or not any(_is_number(cell) for cell in cells)
 
 
 def _cells(lines: Iterable[str], separator: str) -> Iterator[list[str]]:

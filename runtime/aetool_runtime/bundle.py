@@ -12,8 +12,16 @@ from pathlib import Path
 from typing import BinaryIO
 
 from aetool_runtime.atomic import is_empty_folder, is_plain_file
-from aetool_runtime.errors import DigestError, InputError, ManifestError, TruncatedError, UnsafeError
-from aetool_runtime.manifest import MANIFEST, MANIFEST_DIGEST, Manifest, check_path
+from aetool_runtime.errors import (
+    AetoolError,
+    DigestError,
+    InputError,
+    IntegrityError,
+    ManifestError,
+    TruncatedError,
+    UnsafeError,
+)
+from aetool_runtime.manifest import MANIFEST, MANIFEST_DIGEST, FileEntry, Manifest, check_path
 from aetool_runtime.manifest_reader import parse_manifest
 from aetool_runtime.strict_json import MAX_JSON_BYTES
 from aetool_runtime.zip_layout import looks_like_archive, read_layout
@@ -34,7 +42,7 @@ class Bundle:
     """An opened bundle. Every listed file was checked when it was opened, and is checked again when it is read.
 
     Args:
-        path: the folder or the zip.
+        path: the folder or the zip, as it was given.
         manifest: what it holds.
         digest: the manifest's sha256 in hexadecimal; it stands for the whole bundle, whose digests the manifest lists.
         text: the manifest's bytes, with whatever members this version does not know.
@@ -45,16 +53,36 @@ class Bundle:
     digest: str
     text: bytes = field(repr=False)
     _open: Opener = field(repr=False, compare=False)
+    _place: Path = field(repr=False, compare=False)  # absolute: the working directory may change
 
     def read(self, path: str) -> bytes:
         """The bytes of a listed file.
 
         Raises:
             DigestError, TruncatedError, UnsafeError: see ``open_bundle``.
+            InputError: the bundle was replaced or removed since it was opened, and has not that file any more.
         """
         entry = self.manifest.files.get(path)
         if entry is None:
             raise UnsafeError(f"the manifest does not list {path!r}", where=str(self.path))
+        try:
+            return self._read(path, entry)
+        except (IntegrityError, InputError) as error:
+            if self._is_still_there():
+                raise
+            raise InputError(
+                "the bundle was replaced or removed since it was opened", where=str(self.path), hint="open it again"
+            ) from error
+
+    def _is_still_there(self) -> bool:
+        """Whether the manifest's digest is the one that was opened; what is wrong with a file then is damage."""
+        line = digest_line(self.text)
+        try:
+            return _read_small(_opener(self._place), MANIFEST_DIGEST, len(line)) == line
+        except AetoolError:
+            return False
+
+    def _read(self, path: str, entry: FileEntry) -> bytes:
         file, size = self._open(path)
         with file:
             _check_size(self._where(path), size, entry.bytes)
@@ -110,7 +138,8 @@ def open_bundle(path: str | os.PathLike[str]) -> Bundle:
         ManifestError, VersionError: see ``parse_manifest``.
     """
     root = Path(path)
-    opener = _opener(root)
+    place = _absolute(root)
+    opener = _opener(place)
     text = _read_small(opener, MANIFEST, MAX_JSON_BYTES)
     if len(text) > MAX_JSON_BYTES:
         raise ManifestError(f"{MANIFEST} is too large", where=str(root), expected=f"at most {MAX_JSON_BYTES} bytes")
@@ -120,9 +149,16 @@ def open_bundle(path: str | os.PathLike[str]) -> Bundle:
     manifest = parse_manifest(text, f"{root}/{MANIFEST}")
     if isinstance(opener, _ZipFiles):
         opener.refuse_unlisted({MANIFEST, MANIFEST_DIGEST, *manifest.files})
-    bundle = Bundle(root, manifest, hashlib.sha256(text).hexdigest(), text, opener)
+    bundle = Bundle(root, manifest, hashlib.sha256(text).hexdigest(), text, opener, place)
     bundle.check()
     return bundle
+
+
+def _absolute(path: Path) -> Path:
+    try:
+        return path.absolute()
+    except OSError as error:
+        raise InputError(f"the working directory is gone ({error.strerror})", where=str(path)) from error
 
 
 def _opener(root: Path) -> Opener:

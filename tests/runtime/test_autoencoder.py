@@ -11,7 +11,7 @@ import pytest
 from tests.runtime.tiny import Affine, bundle_of, onnx_files, samples, tiny_files, write_bundle
 
 from aetool_runtime import Autoencoder, open_bundle
-from aetool_runtime.errors import AetoolError, BackendError, DeviceError, InputError, TruncatedError, UsageError
+from aetool_runtime.errors import AetoolError, BackendError, DeviceError, InputError, UsageError
 from aetool_runtime.pack import pack
 
 Paths = Callable[[str], Path]
@@ -207,15 +207,15 @@ def test_a_file_damaged_after_opening_is_found_when_it_is_used(tmp_path: Path, f
     assert refusal.value.exit_code == 7
 
 
-@pytest.mark.parametrize(("form", "error"), [("folder", TruncatedError), ("zip", InputError)])
-def test_a_bundle_removed_after_opening_is_named(tmp_path: Path, form: str, error: type[AetoolError]) -> None:
+@pytest.mark.parametrize("form", ["folder", "zip"])
+def test_a_bundle_removed_after_opening_is_named(tmp_path: Path, form: str) -> None:
     path = write_bundle(tmp_path / "b.aepkg", bundle_of(*onnx_files()))
     if form == "zip":
         pack(open_bundle(path), tmp_path / "z.aepkg")
         path = tmp_path / "z.aepkg"
     model = Autoencoder.open(path)
     path.rename(tmp_path / "gone")
-    with pytest.raises(error, match=path.name):
+    with pytest.raises(InputError, match=rf"{path.name}: the bundle was replaced or removed"):
         model.encode(samples(1))
 
 

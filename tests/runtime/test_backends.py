@@ -14,6 +14,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 from tests.runtime.tiny import Affine, artifact_of, bundle_of, onnx_graph, samples, tflite_file, write_bundle
+from tests.vectors.bundles import with_manifest
 
 from aetool_runtime import Autoencoder, backends, open_bundle, self_test
 from aetool_runtime.backends import Backend, available_backends, backend_names, load_backend, load_plugin
@@ -185,6 +186,37 @@ def test_a_manifest_that_names_other_tensors_than_the_graph_ends_in_our_error(
         lying = Artifact(**{**vars(artifact), change: (TensorSpec("other", "float32", (None, 6)),)})
         with pytest.raises(BackendError):
             make().load(data, lying, device="cpu", threads=1).run(samples(1))
+
+
+LIES: dict[str, TensorSpec] = {
+    "a batch beyond all memory": TensorSpec("input", "float32", (2**40, 6)),
+    "a larger batch": TensorSpec("input", "float32", (2, 6)),
+    "another size": TensorSpec("input", "float32", (1, 7)),
+    "another rank": TensorSpec("input", "float32", (1, 6, 1)),
+    "another type": TensorSpec("input", "int8", (1, 6)),
+    "another name": TensorSpec("x", "float32", (1, 6)),
+}
+
+
+@pytest.mark.parametrize("spec", LIES.values(), ids=LIES)
+def test_an_input_that_the_graph_does_not_have_is_refused_before_anything_is_allocated(spec: TensorSpec) -> None:
+    _, data, artifact = BACKENDS["litert"]
+    lying = Artifact(**{**vars(artifact), "inputs": (spec,)})
+    with pytest.raises(BackendError, match=r"the graph takes input float32\[1, 6\]; expected .*, as the manifest says"):
+        LiteRtBackend().load(data, lying, device="cpu", threads=1)
+
+
+def test_a_bundle_that_declares_a_huge_batch_fails_its_self_test(tmp_path: Path) -> None:
+    def edit(document: dict[str, Any]) -> None:
+        for artifact in document["artifacts"]:
+            artifact["inputs"][0]["shape"][0] = 2**40
+
+    artifact = artifact_of("encoder", "tflite", "model.tflite", 1)
+    path = write_bundle(tmp_path / "b", with_manifest(bundle_of([artifact], {"model.tflite": tflite_file()}), edit))
+    [check] = self_test(open_bundle(path))
+    assert type(check.error) is BackendError
+    with pytest.raises(BackendError):
+        Autoencoder.open(path).encode(samples(1))
 
 
 @EVERY_BACKEND

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import socket
@@ -45,6 +46,82 @@ def folder(tmp_path: Path) -> Path:
 def scratch(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A file to write archives to, one after the other."""
     return tmp_path_factory.mktemp("scratch") / "b.aepkg"
+
+
+# --- what becomes of it afterwards ---
+
+
+@pytest.fixture(params=["a folder", "a zip"])
+def opened(request: pytest.FixtureRequest, folder: Path, tmp_path: Path) -> Bundle:
+    if request.param == "a folder":
+        return open_bundle(folder)
+    write_zip(tmp_path / "z.aepkg", SMALL)
+    return open_bundle(tmp_path / "z.aepkg")
+
+
+def remove(path: Path) -> None:
+    shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def put(path: Path, files: dict[str, bytes]) -> None:
+    """In the bundle's place, as `export --overwrite` does."""
+    is_folder = path.is_dir()
+    remove(path)
+    write_bundle(path, files) if is_folder else write_zip(path, files)
+
+
+def retrained() -> dict[str, bytes]:
+    """Another graph under the same name."""
+    files = {**SMALL, "encoder.onnx": SMALL["encoder.onnx"].replace(b"tiny", b"TINY")}
+    entry = {"sha256": hashlib.sha256(files["encoder.onnx"]).hexdigest(), "bytes": len(files["encoder.onnx"])}
+    return with_manifest(files, lambda document: document["files"].update({"encoder.onnx": entry}))
+
+
+def put_a_text(path: Path) -> None:
+    remove(path)
+    path.write_text("x")
+
+
+AFTERWARDS: dict[str, Callable[[Path], None]] = {
+    "it is removed": remove,
+    "another one is in its place": lambda path: put(path, retrained()),
+    "a damaged other one is in its place": lambda path: put(path, {**retrained(), MANIFEST_DIGEST: b""}),
+    "something else is in its place": put_a_text,
+}
+
+
+@pytest.mark.parametrize("happen", AFTERWARDS.values(), ids=AFTERWARDS)
+def test_a_bundle_that_is_no_longer_there_is_not_called_damaged(opened: Bundle, happen: Callable[[Path], None]) -> None:
+    happen(opened.path)
+    with pytest.raises(InputError, match="replaced or removed since it was opened") as refusal:
+        opened.read("encoder.onnx")
+    assert refusal.value.hint == "open it again"
+
+
+def test_a_bundle_that_is_replaced_by_the_same_goes_on(opened: Bundle) -> None:
+    put(opened.path, SMALL)
+    assert opened.read("encoder.onnx") == SMALL["encoder.onnx"]
+
+
+def test_damage_to_an_opened_bundle_is_still_called_so(folder: Path) -> None:
+    bundle = open_bundle(folder)
+    (folder / "encoder.onnx").write_bytes(b"")
+    with pytest.raises(TruncatedError):
+        bundle.read("encoder.onnx")
+    (folder / "encoder.onnx").unlink()
+    with pytest.raises(TruncatedError, match="missing"):
+        bundle.read("encoder.onnx")
+
+
+def test_a_bundle_is_found_again_from_another_working_directory(
+    monkeypatch: pytest.MonkeyPatch, opened: Bundle, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(opened.path.parent)
+    relative = open_bundle(opened.path.name)
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert relative.read("encoder.onnx") == SMALL["encoder.onnx"]
+    assert relative.path == Path(opened.path.name)
 
 
 # --- what is opened ---

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from aetool_runtime.errors import BackendError, DependencyError, DeviceError
-from aetool_runtime.specs import Array, Artifact
+from aetool_runtime.specs import Array, Artifact, TensorSpec
 
 __all__ = ["LiteRtBackend"]
 
@@ -33,12 +34,14 @@ class LiteRtBackend:
         try:
             interpreter = self._interpreter(model_content=data, num_threads=threads or os.cpu_count())
             runner = interpreter.get_signature_runner(artifact.signature)
+            held = runner.get_input_details()
         except Exception as error:
             raise BackendError(
                 f"LiteRT cannot load the graph ({error})",
                 where=where,
                 hint="update ai-edge-litert, or export the model again",
             ) from error
+        _refuse_other(held, artifact.inputs[0], where)
         return LiteRtGraph(interpreter, runner, artifact)
 
 
@@ -87,6 +90,24 @@ class LiteRtGraph:
     def close(self) -> None:
         with self._lock:
             self._runner = self._interpreter = None
+
+
+def _refuse_other(held: Mapping[str, Mapping[str, Any]], spec: TensorSpec, where: str) -> None:
+    """The manifest's batch is what a smaller one is filled up to, so a wrong one could ask for any amount of memory."""
+    met = {name: TensorSpec(name, np.dtype(d["dtype"]).name, tuple(map(int, d["shape"]))) for name, d in held.items()}
+    graph = met.get(spec.name)
+    fits = (
+        graph is not None
+        and (graph.dtype, len(graph.shape)) == (spec.dtype, len(spec.shape))
+        and all(want in (None, size) for want, size in zip(spec.shape, graph.shape, strict=True))
+    )
+    if not fits:
+        raise BackendError(
+            f"the graph takes {', '.join(map(str, met.values())) or 'nothing'}",
+            where=where,
+            expected=f"{spec}, as the manifest says",
+            hint="export the model again",
+        )
 
 
 def _import_engine() -> Any:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import json
 import os
+import signal
+import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
@@ -126,7 +128,8 @@ def _multiworker(described: str) -> Workers:
     import tensorflow as tf
 
     try:
-        strategy = tf.distribute.MultiWorkerMirroredStrategy()
+        with _sigterm_as_before():
+            strategy = tf.distribute.MultiWorkerMirroredStrategy()
     except (RuntimeError, ValueError, tf.errors.OpError) as error:
         raise UnavailableError(
             f"the workers could not be joined ({error})",
@@ -134,6 +137,17 @@ def _multiworker(described: str) -> Workers:
             hint="see that all addresses can be reached",
         ) from error
     return Workers(strategy, index, processes)
+
+
+@contextmanager
+def _sigterm_as_before() -> Iterator[None]:
+    """TensorFlow takes SIGTERM for a notice of preemption, and goes on: whoever ends a run wants it to end."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.getsignal(signal.SIGTERM)
+    yield
+    signal.signal(signal.SIGTERM, before)
 
 
 def _place(described: str) -> tuple[int, int]:
@@ -165,5 +179,5 @@ def explained_loss() -> Iterator[None]:
         yield
     except (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.DeadlineExceededError) as error:
         raise UnavailableError(
-            f"another worker went away ({error.message.splitlines()[0]})", hint="start all workers again, with --resume"
+            "another worker went away", hint="see why there, then start all workers again with --resume"
         ) from error

@@ -119,7 +119,10 @@ def _refuse_foreign_data(path: Path, suffix: str) -> None:
 
 
 def _refuse_code(config: Any, path: Path) -> None:
-    layer = _layer_with_code(config, "")
+    try:
+        layer = _layer_with_code(config, "")
+    except RecursionError as error:
+        raise ModelError("the architecture is nested too deeply", where=str(path), expected=_EXPECTED) from error
     if layer is not None:
         raise ModelError(
             f"layer {layer!r} carries Python code, which is never run",

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import click
 
 from aetool.cli.group import LazyGroup
-from aetool.cli.output import emit_json, error_json
+from aetool.cli.output import emit_json, error_json, guarded, stdout_failure
 from aetool_runtime.errors import AetoolError, InputError, InterruptedRun, UsageError
 
 __all__ = ["COMMANDS", "cli", "main", "run"]
@@ -50,15 +51,19 @@ def cli() -> None:
 
 def main() -> NoReturn:
     """The console script."""
-    if not os.environ.get(_TRACEBACK):
-        _silence_native_code()
-    sys.exit(run(sys.argv[1:]))
+    _guard_streams(silent=not os.environ.get(_TRACEBACK))
+    code = run(sys.argv[1:])
+    failure = stdout_failure()
+    if failure is not None and code == 0:
+        code = _fail(InputError(f"cannot be written ({failure.strerror})", where="standard output"), as_json=False)
+    sys.exit(code)
 
 
 def run(arguments: Sequence[str]) -> int:
     """Run one command and return its exit code; no exception leaves, and no traceback for a user's mistake."""
     as_json = "--json" in arguments
     try:
+        as_json = as_json and _wants_json(arguments)
         result = cli.main(list(arguments), prog_name="aetool", standalone_mode=False)
     except AetoolError as error:
         return _fail(error, as_json)
@@ -68,6 +73,10 @@ def run(arguments: Sequence[str]) -> int:
         return _fail(UsageError(error.format_message() + hint), as_json)
     except (KeyboardInterrupt, click.Abort):
         return _fail(InterruptedRun("interrupted; nothing half-written is left"), as_json)
+    except UnicodeEncodeError as error:
+        if not any("\ud800" <= letter <= "\udfff" for letter in error.object):
+            return _internal(error, as_json)
+        return _fail(UsageError(f"{error.object!r} is no text in UTF-8", hint="write it in UTF-8"), as_json)
     except OSError as error:
         where = str(error.filename or "")
         return _fail(InputError(error.strerror or str(error), where=where), as_json)
@@ -90,12 +99,51 @@ def _internal(error: Exception, as_json: bool) -> int:
     return _fail(AetoolError(message, hint=f"set {_TRACEBACK}=1 and report what it shows"), as_json)
 
 
-def _silence_native_code() -> None:
-    """Keep the chatter of TensorFlow's and LiteRT's C++ off the terminal: Python keeps stderr, the rest loses it."""
+def _wants_json(arguments: Sequence[str]) -> bool:
+    """Whether ``--json`` stands there as a flag, and not as the value of another option or behind ``--``.
+
+    The errors of a call that cannot be parsed are to be JSON as well, so that the parser cannot be asked.
+    """
+    if arguments[0] not in COMMANDS:
+        return True
+    command = cli.get_command(click.Context(cli), arguments[0])
+    options = [option for option in command.params if isinstance(option, click.Option)] if command else []
+    with_value = {name for option in options if not (option.is_flag or option.count) for name in option.opts}
+    words = iter(arguments[1:])
+    for word in words:
+        if word in ("--json", "--"):
+            return word == "--json"
+        if word in with_value:
+            next(words, None)
+    return False
+
+
+def _guard_streams(*, silent: bool) -> None:
+    """Let Python's own streams survive a broken pipe, a full disk and letters that the encoding lacks.
+
+    Args:
+        silent: also keep the chatter of TensorFlow's and LiteRT's C++ off the terminal: Python keeps stderr, the rest
+            loses it.
+    """
+    out, err = sys.stdout, sys.stderr
+    if isinstance(out, io.TextIOWrapper):  # else it was closed by whoever called
+        sys.stdout = guarded(_raw(out), out, errors="replace")
+    if isinstance(err, io.TextIOWrapper):
+        sys.stderr = guarded(_stderr_for_python() if silent else _raw(err), err, errors="backslashreplace")
+
+
+def _raw(stream: io.TextIOWrapper) -> io.RawIOBase:
+    """What lies beneath; with ``python -u`` there is no buffer between."""
+    binary: Any = stream.buffer
+    raw: io.RawIOBase = getattr(binary, "raw", binary)
+    return raw
+
+
+def _stderr_for_python() -> io.RawIOBase:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     ours = os.dup(2)
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
-    sys.stderr = os.fdopen(ours, "w", buffering=1, encoding=sys.stderr.encoding, errors="backslashreplace")
+    return io.FileIO(ours, "w")
 
 
 def _color() -> bool | None:

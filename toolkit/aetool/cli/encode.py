@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal, TypeVar
 
 import click
 
 from aetool.cli.output import emit_json, log, next_step, progress
+from aetool_runtime.errors import UsageError
 
 __all__ = ["command", "run_role", "running_options"]
 
@@ -81,6 +83,7 @@ def run_role(
     from aetool_runtime.atomic import check_target
 
     check_target(output, overwrite=overwrite)
+    _refuse_input_as_output(output, bundle, data)
     with Autoencoder.open(bundle, backend=backend, device=device, threads=threads, precision=precision) as model:
         tensor = "input" if verb == "encode" else "latent"
         feed = open_feed(model, data, tensor=tensor, size=batch_size, report=log)
@@ -97,3 +100,11 @@ def run_role(
         emit_json({"output": str(output), "shape": written, "ran_on": ran_on, "seconds": seconds})
     else:
         click.echo(f"{written[0]:,} samples in {seconds:.2f} s on {ran_on} → {output} {list(written)}")
+
+
+def _refuse_input_as_output(output: Path, *inputs: Path | str) -> None:
+    """``--overwrite`` is for an older output, not for the only copy of what it is made of."""
+    for given in map(Path, inputs):
+        with suppress(OSError, ValueError):  # what is not there is told where it is opened
+            if output.samefile(given):
+                raise UsageError("is read, so it is not written to", where=str(output), hint="choose another output")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import json
 import os
 import sys
@@ -13,7 +15,55 @@ import click
 
 from aetool_runtime.errors import AetoolError
 
-__all__ = ["emit_json", "error_json", "fail", "log", "next_step", "progress", "table"]
+__all__ = ["emit_json", "error_json", "fail", "guarded", "log", "next_step", "progress", "stdout_failure", "table"]
+
+
+class _Guarded(io.RawIOBase):
+    """Takes everything: work must not end because nobody reads what it says. What failed is kept for the end."""
+
+    def __init__(self, raw: io.RawIOBase, name: str) -> None:
+        super().__init__()
+        self._raw = raw
+        self.name = name
+        self.failure: OSError | None = None
+
+    def writable(self) -> bool:
+        return True
+
+    def fileno(self) -> int:
+        return self._raw.fileno()
+
+    def isatty(self) -> bool:
+        return self._raw.isatty()
+
+    def write(self, data: Any) -> int | None:
+        if self.failure is None:
+            try:
+                return self._raw.write(data)
+            except OSError as error:
+                self.failure = error
+        return len(data)
+
+
+def guarded(raw: io.RawIOBase, like: io.TextIOWrapper, *, errors: str) -> io.TextIOWrapper:
+    """A text stream that neither a reader that has gone, nor a full disk, nor a poor encoding makes raise.
+
+    Args:
+        raw: where the bytes go.
+        like: the stream that it stands in for.
+        errors: what becomes of characters that the encoding does not have.
+    """
+    binary = io.BufferedWriter(_Guarded(raw, like.name))
+    return io.TextIOWrapper(binary, encoding=like.encoding, errors=errors, line_buffering=like.line_buffering)
+
+
+def stdout_failure() -> OSError | None:
+    """Why stdout could not be written; ``None`` also where its reader just had enough of it."""
+    raw = getattr(getattr(sys.stdout, "buffer", None), "raw", None)
+    if not isinstance(raw, _Guarded):
+        return None
+    sys.stdout.flush()
+    return None if raw.failure is None or raw.failure.errno == errno.EPIPE else raw.failure
 
 
 def emit_json(document: Any) -> None:

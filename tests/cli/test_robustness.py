@@ -116,6 +116,30 @@ def test_letters_that_the_terminal_lacks_do_not_turn_success_into_failure(
     assert b"4 samples" in done.stdout
 
 
+INTERRUPTED = """
+import sys
+
+module = sys.argv[1]
+
+class Interrupting:
+    def find_spec(self, name, *_):
+        if name == module:
+            raise KeyboardInterrupt
+
+sys.meta_path.insert(0, Interrupting())
+from aetool.cli import main
+sys.argv = ["aetool", "inspect", "missing"]
+main()
+"""
+
+
+@pytest.mark.parametrize("module", ["click", "numpy", "aetool_runtime.errors", "aetool.cli.inspect"])
+def test_ctrl_c_while_modules_are_loaded_prints_no_traceback(module: str) -> None:
+    done = subprocess.run([sys.executable, "-c", INTERRUPTED, module], capture_output=True)
+    assert done.returncode == 130
+    assert b"Traceback" not in done.stderr
+
+
 # --- arguments ---
 
 

@@ -8,11 +8,14 @@ import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
-import click
+try:
+    import click
 
-from aetool.cli.group import LazyGroup
-from aetool.cli.output import emit_json, error_json, guarded, stdout_failure
-from aetool_runtime.errors import AetoolError, InputError, InterruptedRun, UsageError
+    from aetool.cli.group import LazyGroup
+    from aetool.cli.output import emit_json, error_json, guarded, stdout_failure
+    from aetool_runtime.errors import AetoolError, InputError, InterruptedRun, UsageError
+except KeyboardInterrupt:  # the first tenths of a second go into these, before `run` could catch it
+    sys.exit(130)
 
 __all__ = ["COMMANDS", "cli", "main", "run"]
 

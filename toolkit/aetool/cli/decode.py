@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from aetool.cli.encode import run_role, running_options
+from aetool.cli.encode import Running, run_role, running_options
 from aetool.cli.output import next_step
 
 __all__ = ["command"]
@@ -19,14 +19,7 @@ __all__ = ["command"]
 def command(
     bundle: Path,
     latents: str,
-    output: Path,
-    backend: str | None,
-    device: str,
-    threads: int,
-    precision: str,
-    batch_size: int | None,
-    overwrite: bool,
-    as_json: bool,
+    running: Running,
 ) -> None:
     """Decode LATENTS, usually a .npy file of `aetool encode`, to reconstructions in raw units.
 
@@ -35,6 +28,6 @@ def command(
     \b
     aetool decode model.aepkg latents.npy -o restored.npy
     """
-    run_role("decode", bundle, latents, output, backend, device, threads, precision, batch_size, overwrite, as_json)
-    if not as_json:
+    run_role("decode", bundle, latents, running)
+    if not running.as_json:
         next_step(f"aetool verify {bundle}")

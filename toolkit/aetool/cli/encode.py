@@ -5,34 +5,50 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
+from functools import wraps
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Any, Literal
 
 import click
 
+from aetool.cli.engine import Engine, engine_options
 from aetool.cli.output import emit_json, log, next_step, progress
 from aetool_runtime.errors import UsageError
 
-__all__ = ["command", "run_role", "running_options"]
-
-Command = TypeVar("Command", bound=Callable[..., None])
+__all__ = ["Running", "command", "run_role", "running_options"]
 
 
-def running_options(function: Command) -> Command:
-    """The options of every command that runs a bundle over data."""
-    options = [
+@dataclass(frozen=True)
+class Running:
+    """How to run a bundle over data, and where to."""
+
+    output: Path
+    engine: Engine
+    batch_size: int | None
+    overwrite: bool
+    as_json: bool
+
+
+def running_options(function: Callable[..., None]) -> Callable[..., None]:
+    """The options of every command that runs a bundle over data, handed on as one ``running``."""
+
+    @wraps(function)
+    def command(
+        output: Path, engine: Engine, batch_size: int | None, overwrite: bool, as_json: bool, **others: Any
+    ) -> None:
+        function(running=Running(output, engine, batch_size, overwrite, as_json), **others)
+
+    options: list[Callable[..., Any]] = [
         click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="The .npy file to write."),
-        click.option("--backend", help="onnxruntime, litert, ... [default: the first that is installed]"),
-        click.option("--device", default="cpu", show_default=True, help="cpu, cuda, ...; never another one silently."),
-        click.option("--threads", type=int, default=1, show_default=True, help="For one call; 0 for all cores."),
-        click.option("--precision", default="float32", show_default=True, help="Which of the bundle's artifacts."),
+        engine_options,
         click.option("--batch-size", type=click.IntRange(1), help="Samples a call. [default: about 1 MiB]"),
         click.option("--overwrite", is_flag=True, help="Replace the output that stands there."),
         click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout."),
     ]
     for option in reversed(options):
-        function = option(function)
-    return function
+        command = option(command)
+    return command
 
 
 @click.command("encode")
@@ -42,14 +58,7 @@ def running_options(function: Command) -> Command:
 def command(
     bundle: Path,
     data: str,
-    output: Path,
-    backend: str | None,
-    device: str,
-    threads: int,
-    precision: str,
-    batch_size: int | None,
-    overwrite: bool,
-    as_json: bool,
+    running: Running,
 ) -> None:
     """Encode DATA (.npy, .npz, .csv, .parquet, a folder of images, builtin:...) to latents, in bounded memory.
 
@@ -58,35 +67,28 @@ def command(
     \b
     aetool encode model.aepkg builtin:ecg -o latents.npy
     """
-    run_role("encode", bundle, data, output, backend, device, threads, precision, batch_size, overwrite, as_json)
-    if not as_json:
-        next_step(f"aetool decode {bundle} {output} -o restored.npy")
+    run_role("encode", bundle, data, running)
+    if not running.as_json:
+        next_step(f"aetool decode {bundle} {running.output} -o restored.npy")
 
 
 def run_role(
     verb: Literal["encode", "decode"],
     bundle: Path,
     data: str,
-    output: Path,
-    backend: str | None,
-    device: str,
-    threads: int,
-    precision: str,
-    batch_size: int | None,
-    overwrite: bool,
-    as_json: bool,
+    running: Running,
 ) -> None:
     """Stream data through a bundle's encoder or decoder into a file, and say what was done."""
     from aetool.feeding import open_feed
     from aetool.stream import run_to_npy, run_to_text
-    from aetool_runtime import Autoencoder
     from aetool_runtime.atomic import check_target
 
-    check_target(output, overwrite=overwrite)
+    output = running.output
+    check_target(output, overwrite=running.overwrite)
     _refuse_input_as_output(output, bundle, data)
-    with Autoencoder.open(bundle, backend=backend, device=device, threads=threads, precision=precision) as model:
+    with running.engine.open(bundle) as model:
         tensor = "input" if verb == "encode" else "latent"
-        feed = open_feed(model, data, tensor=tensor, size=batch_size, report=log)
+        feed = open_feed(model, data, tensor=tensor, size=running.batch_size, report=log)
         tokenizer = model.bundle.manifest.tokenizer
         start = time.perf_counter()
         with progress(feed.count, verb) as bar:
@@ -96,7 +98,7 @@ def run_role(
                 written = run_to_npy(getattr(model, verb), feed.batches, output, bar.update)
         seconds = time.perf_counter() - start
         ran_on = f"{model.backend}/{model.device}"
-    if as_json:
+    if running.as_json:
         emit_json({"output": str(output), "shape": written, "ran_on": ran_on, "seconds": seconds})
     else:
         click.echo(f"{written[0]:,} samples in {seconds:.2f} s on {ran_on} → {output} {list(written)}")

@@ -3,17 +3,44 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar
+from dataclasses import dataclass
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
-__all__ = ["engine_options"]
+if TYPE_CHECKING:
+    from aetool_runtime import Autoencoder
 
-Command = TypeVar("Command", bound=Callable[..., None])
+__all__ = ["Engine", "engine_options"]
 
 
-def engine_options(function: Command) -> Command:
-    """``--backend``, ``--device``, ``--threads`` and ``--precision``, as ``Autoencoder.open`` takes them."""
+@dataclass(frozen=True)
+class Engine:
+    """What to run a bundle on; see ``Autoencoder.open``."""
+
+    backend: str | None
+    device: str
+    threads: int
+    precision: str
+
+    def open(self, bundle: Path) -> Autoencoder:
+        """Open a bundle to run on it."""
+        from aetool_runtime import Autoencoder
+
+        return Autoencoder.open(
+            bundle, backend=self.backend, device=self.device, threads=self.threads, precision=self.precision
+        )
+
+
+def engine_options(function: Callable[..., None]) -> Callable[..., None]:
+    """``--backend``, ``--device``, ``--threads`` and ``--precision``, handed on as one ``engine``."""
+
+    @wraps(function)
+    def command(backend: str | None, device: str, threads: int, precision: str, **others: Any) -> None:
+        function(engine=Engine(backend, device, threads, precision), **others)
+
     options = [
         click.option("--backend", help="onnxruntime, litert, ... [default: the first that is installed]"),
         click.option("--device", default="cpu", show_default=True, help="cpu, cuda, ...; never another one silently."),
@@ -21,5 +48,5 @@ def engine_options(function: Command) -> Command:
         click.option("--precision", default="float32", show_default=True, help="Which of the bundle's artifacts."),
     ]
     for option in reversed(options):
-        function = option(function)
-    return function
+        command = option(command)
+    return command

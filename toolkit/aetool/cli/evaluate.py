@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from aetool.cli.engine import engine_options
+from aetool.cli.engine import Engine, engine_options
 from aetool.cli.output import emit_json, log, next_step, progress
 from aetool.cli.quality_report import QualityReport, report_json, tell_report
 from aetool_runtime.errors import InputError, UsageError
@@ -39,10 +39,7 @@ def command(
     clusters: int | None,
     seed: int,
     output: Path | None,
-    backend: str | None,
-    device: str,
-    threads: int,
-    precision: str,
+    engine: Engine,
     overwrite: bool,
     as_json: bool,
 ) -> None:
@@ -55,13 +52,12 @@ def command(
     aetool evaluate digits.aepkg builtin:digits -o scatter.png
     aetool evaluate model.aepkg windows.npy --labels classes.npy
     """
-    from aetool_runtime import Autoencoder
     from aetool_runtime.atomic import check_target
 
     if output is not None:
         _check_picture(output)
         check_target(output, overwrite=overwrite)
-    with Autoencoder.open(bundle, backend=backend, device=device, threads=threads, precision=precision) as model:
+    with engine.open(bundle) as model:
         evaluation = _evaluate(model, data, labels, clusters, seed)
     if output is not None:
         _draw(evaluation, output, f"{bundle.name} on {data}")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from aetool.cli.engine import engine_options
+from aetool.cli.engine import Engine, engine_options
 from aetool.cli.output import emit_json, log, next_step, progress
 from aetool_runtime.errors import UsageError
 
@@ -37,10 +37,7 @@ def command(
     seed: int,
     fit: str | None,
     output: Path,
-    backend: str | None,
-    device: str,
-    threads: int,
-    precision: str,
+    engine: Engine,
     overwrite: bool,
     as_json: bool,
 ) -> None:
@@ -55,11 +52,10 @@ def command(
     aetool sample model.aepkg -n 1000 --fit windows.npy -o samples.npy
     """
     from aetool.sampling import choose
-    from aetool_runtime import Autoencoder
     from aetool_runtime.atomic import check_target
 
     check_target(output, overwrite=overwrite)
-    with Autoencoder.open(bundle, backend=backend, device=device, threads=threads, precision=precision) as model:
+    with engine.open(bundle) as model:
         layout = _layout(model, output, count)
         real = None if fit is None else _real_latents(model, fit)
         draw = choose(model.bundle, real, fit or "")

@@ -32,6 +32,7 @@ check: $(READY)  ## lint, types, boundaries
 
 bench: $(READY)  ## side by side with Keras and the bare engine; writes benchmarks/results
 	$(BIN)/python benchmarks/overhead.py
+	$(BIN)/python benchmarks/training.py
 
 lock:  ## renew constraints.txt (versions and hashes, no addresses)
 	test -x build/lock/bin/uv || ($(PYTHON) -m venv build/lock && build/lock/bin/pip install --quiet uv)

@@ -129,7 +129,7 @@ def test_every_preset_says_what_it_is_for_and_fits_its_data():
     presets = Path(load_config.__code__.co_filename).parents[1] / "presets"
     for preset in preset_names():
         text = (presets / f"{preset}.toml").read_text()
-        data = re.search(rf"^#   aetool train --preset {preset} (\S+) -o model$", text, re.MULTILINE)
+        data = re.search(rf"^#   aetool train --preset {preset} (\S+) -o model\b", text, re.MULTILINE)
         assert data, preset
         plan = plan_training(load_preset(preset), data[1], print)
         decoded = plan.autoencoder.decoder.output_shape[1:]

@@ -179,7 +179,7 @@ def test_overwriting_never_deletes_what_is_not_ours(tmp_path):
     precious = tmp_path / "home"
     precious.mkdir()
     (precious / "thesis.tex").write_text("...")
-    with pytest.raises(UsageError, match="neither a checkpoint nor a run"):
+    with pytest.raises(UsageError, match="is not a checkpoint or a run"):
         train(DENSE, vectors(tmp_path), precious, overwrite=True)
     assert (precious / "thesis.tex").exists()
 

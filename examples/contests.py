@@ -162,11 +162,11 @@ def against_bicubic(trial: Trial) -> Contest:
     return Contest("bicubic", (_decibels(network, bicubic), Figure("SSIM {:.4f}", network["ssim"], bicubic["ssim"])))
 
 
-_EQUAL = 0.1  # dB
+_EQUAL = 0.25  # dB; about as much as another seed changes
 
 
 def against_plain(measure: str, word: str, *, more: bool) -> ContestOf:
-    """The same model without the penalty, at equal error: at most 0.1 dB worse.
+    """The same model without the penalty, at equal error: at most 0.25 dB worse.
 
     Args:
         measure: of the latent's activity.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ import matplotlib
 import numpy as np
 from matplotlib.figure import Figure as Canvas
 from numpy.typing import NDArray
+from PIL import Image
 from trial import Trial
 
 from aetool_runtime import Autoencoder
@@ -18,6 +20,7 @@ from aetool_runtime import Autoencoder
 __all__ = ["Panel", "PanelsOf", "draw"]
 
 _WIDTH, _DPI = 7.0, 100  # inches, pixels per inch
+_COLOURS = 64  # keeps files small
 _GAP = 2  # pixels between images
 
 
@@ -27,13 +30,13 @@ class Images:
 
     label: str
     images: NDArray[Any]
-    height: float = 0.9  # inches
+    height: float = 0.7  # inches
 
     def draw(self, axes: Any) -> None:
         shades = np.clip(self.images / 255, 0, 1)
         gap = [(0, 0), (0, 0), (0, _GAP), *[(0, 0)] * (shades.ndim - 3)]
         strip = np.concatenate(list(np.pad(shades, gap, constant_values=1)), axis=1)
-        axes.imshow(strip, cmap="gray", vmin=0, vmax=1, aspect="equal")
+        axes.imshow(strip, cmap="gray", vmin=0, vmax=1, aspect="equal", interpolation="nearest")
         axes.set_axis_off()
 
 
@@ -105,14 +108,16 @@ PanelsOf: TypeAlias = Callable[[Trial], list[Panel]]
 
 def draw(panels: Sequence[Panel], output: Path) -> None:
     """Write a PNG, a band for each panel with its label above."""
-    heights = [panel.height + 0.3 for panel in panels]
+    heights = [panel.height + 0.25 for panel in panels]
     with matplotlib.rc_context({"figure.constrained_layout.h_pad": 0.02}):
         canvas = Canvas(figsize=(_WIDTH, sum(heights)), layout="constrained")
         bands = canvas.subplots(len(panels), 1, squeeze=False, height_ratios=heights)
         for axes, panel in zip(bands[:, 0], panels, strict=True):
             axes.set_title(panel.label, fontsize=9, loc="left")
             panel.draw(axes)
-        canvas.savefig(output, format="png", dpi=_DPI, metadata={"Software": None})
+        drawn = io.BytesIO()
+        canvas.savefig(drawn, format="png", dpi=_DPI)
+    Image.open(drawn).convert("RGB").quantize(_COLOURS).save(output, format="png", optimize=True)
 
 
 def reconstructions(trial: Trial) -> list[Panel]:

@@ -37,14 +37,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     outcomes = []
     for row in rows:
         outcomes.append(_outcome(row, output, fast=options.fast))
+        _write_json(_told(output, row), asdict(outcomes[-1]))
         print(outcomes[-1].line, flush=True)
         if options.write_docs:
             _publish(outcomes[-1], output)
     ran = [outcome for outcome in outcomes if not outcome.skipped]
     if options.json:
-        options.json.write_text(json.dumps([asdict(outcome) for outcome in outcomes], indent=1) + "\n", "utf-8")
-    if options.write_docs and len(rows) == len(ROWS):
-        _write_page(outcomes)
+        _write_json(options.json, [asdict(outcome) for outcome in outcomes])
+    if options.write_docs:
+        _write_page(output)
     held = sum(outcome.holds for outcome in ran)
     print(f"{held} of {len(ran)} rows hold")
     return 0 if held == len(ran) else 1
@@ -100,13 +101,27 @@ def _publish(outcome: Outcome, output: Path) -> None:
     update_readme(folder / "README.md", outcome)
 
 
-def _write_page(outcomes: Sequence[Outcome]) -> None:
+def _write_page(output: Path) -> None:
+    """Of the last run of every row; not before all have run."""
+    files = [_told(output, row) for row in ROWS]
+    if not all(file.is_file() for file in files):
+        return
     sys.path.append(str(ROOT / "benchmarks"))
     from machine import describe_machine
 
     target = ROOT / "docs" / "families.md"
     target.parent.mkdir(exist_ok=True)
+    outcomes = [Outcome(**json.loads(file.read_text("utf-8"))) for file in files]
     target.write_text(page(outcomes, describe_machine()), "utf-8")
+
+
+def _told(output: Path, row: Row) -> Path:
+    return output / row.name / "outcome.json"
+
+
+def _write_json(target: Path, document: object) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_text(json.dumps(document, indent=1) + "\n", "utf-8")
 
 
 if __name__ == "__main__":

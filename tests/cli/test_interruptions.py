@@ -19,7 +19,15 @@ ENVIRONMENT = {**os.environ, "PYTHONUNBUFFERED": "1"}
 
 def start(*arguments: object) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "aetool", *map(str, arguments)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT)
+    return subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=ENVIRONMENT,
+        # A suite that runs in the background of a shell inherits a Ctrl-C that is ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
 
 
 @pytest.mark.slow

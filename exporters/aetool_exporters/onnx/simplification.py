@@ -16,9 +16,8 @@ __all__ = ["simplify"]
 def simplify(model: onnx.ModelProto, wanted: Interface) -> onnx.ModelProto:
     """The model with constants folded and nodes fused; the model as it was where that does not stay valid.
 
-    Nothing is lost by going on with the model as it was: the same function, computed more slowly. It is taken as it was,
-    too, where sizes besides the batch are free: what onnxslim makes of their arithmetic differs from run to run, and was
-    wrong in some of them.
+    Nothing is lost by going on with the model as it was: the same function, computed more slowly. So it is where sizes
+    besides the batch are free: what onnxslim makes of their arithmetic differed from run to run, and was wrong in one.
     """
     if None in wanted.given.shape[1:]:
         return model

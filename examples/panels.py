@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from trial import Trial
 
+from aetool.config import CorruptionConfig
 from aetool_runtime import Autoencoder
 
 __all__ = ["Panel", "PanelsOf", "draw"]
@@ -136,8 +137,7 @@ def beside_dense(trial: Trial) -> list[Panel]:
 def denoised(trial: Trial) -> list[Panel]:
     """What the encoder was given, what came back, what is true."""
     clean, normalization = trial.shown(_count(trial)), trial.prepared.normalization
-    noise = np.random.default_rng(0).normal(0, trial.config.corruption.amount, clean.shape)
-    noisy = normalization.invert((normalization.apply(clean) + noise).astype(np.float32))
+    noisy = normalization.invert(_corrupted(normalization.apply(clean), trial.config.corruption))
     with Autoencoder.open(trial.bundle) as model:
         restored = model.reconstruct(noisy)
     if clean.ndim == 3:
@@ -210,6 +210,16 @@ def errors(trial: Trial) -> list[Panel]:
     share = np.square(restored - windows).mean(axis=axes) / windows.var(axis=axes)
     names = [f"channel {number}" for number in range(len(share))]
     return [Bars("mean squared error as a share of each channel's variance", names, share.tolist())]
+
+
+def _corrupted(samples: NDArray[np.float32], corruption: CorruptionConfig) -> NDArray[np.float32]:
+    """Normalized samples as training corrupts them."""
+    draws = np.random.default_rng(0)
+    if corruption.kind == "gaussian":
+        return (samples + draws.normal(0, corruption.amount, samples.shape)).astype(np.float32)
+    hit = draws.random(samples.shape) < corruption.amount
+    specks = np.where(draws.random(samples.shape) < 0.5, samples.min(), samples.max())
+    return np.where(hit, 0 if corruption.kind == "masking" else specks, samples).astype(np.float32)
 
 
 def _restored(trial: Trial) -> NDArray[Any]:

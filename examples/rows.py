@@ -80,8 +80,10 @@ ROWS = (
         panels.errors,
     ),
     Row("text", "text", _TEXT, contests.against_unigram, panels.texts),
-    Row("denoise-digits", "denoising", _DIGITS, contests.against_filters, panels.denoised),
-    Row("denoise-ecg", "denoising", _ECG, contests.against_filters, panels.denoised),
+    Row("denoise-digits", "denoising, Gaussian", _DIGITS, contests.against_filters, panels.denoised),
+    Row("unmask-digits", "denoising, masking", _DIGITS, contests.against_filters, panels.denoised),
+    Row("despeckle-digits", "denoising, salt and pepper", _DIGITS, contests.against_filters, panels.denoised),
+    Row("denoise-ecg", "denoising, Gaussian", _ECG, contests.against_filters, panels.denoised),
     Row("superres-photos", "2× super-resolution", _PHOTOS, contests.against_bicubic, panels.enlarged),
     Row(
         "sparse-digits",

@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from aetool_exporters.foreign.replay import Replay, Step, is_graph
 from aetool_exporters.multiply_adds import PASSING, kind_of, multiply_adds
-from aetool_exporters.replay import Replay, Step, is_graph
 from aetool_runtime.complexity import LayerCost, RoleCost
 
 if TYPE_CHECKING:

@@ -28,7 +28,7 @@ from collections.abc import Callable, Sequence
 from math import prod
 from typing import Any, TypeAlias
 
-from aetool_exporters.replay import Replay, is_graph
+from aetool_exporters.foreign.replay import Replay, is_graph
 
 __all__ = ["PASSING", "Shape", "kind_of", "multiply_adds"]
 

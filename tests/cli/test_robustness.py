@@ -17,7 +17,7 @@ from tests.vectors.bundles import with_manifest
 from tests.vectors.make import FOLDER
 
 from aetool.cli import run
-from aetool_exporters import keras_file
+from aetool_exporters.foreign import keras_file
 from aetool_runtime.bundle import digest_line
 from aetool_runtime.errors import ModelError
 

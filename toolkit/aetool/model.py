@@ -88,9 +88,9 @@ def model_of(checkpoint: Checkpoint) -> Model:
 
 
 def _from_keras_file(path: Path, latent: str | None) -> Model:
-    from aetool_exporters.keras_file import load_keras
+    from aetool_exporters.foreign.keras_file import load_keras
+    from aetool_exporters.foreign.split import split_autoencoder
     from aetool_exporters.reference import Reference
-    from aetool_exporters.split import split_autoencoder
     from aetool_runtime.specs import Normalization
 
     encoder, decoder, layer = split_autoencoder(load_keras(path), latent)

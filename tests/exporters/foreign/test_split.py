@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from keras import layers
 
-from aetool_exporters.split import split_autoencoder
+from aetool_exporters.foreign.split import split_autoencoder
 from aetool_runtime.errors import ModelError
 
 

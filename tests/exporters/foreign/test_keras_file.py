@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from keras import layers
 
-from aetool_exporters.keras_file import load_keras
+from aetool_exporters.foreign.keras_file import load_keras
 from aetool_runtime.errors import ModelError, UnsafeError
 
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from math import prod
 from typing import TYPE_CHECKING, Any
 
+from aetool_exporters.foreign.replay import Replay, Step, is_graph
 from aetool_exporters.reason import reason
-from aetool_exporters.replay import Replay, Step, is_graph
 from aetool_runtime.errors import ModelError
 from aetool_runtime.specs import format_shape
 

@@ -12,7 +12,7 @@ import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from aetool_exporters.hdf5_guard import refuse_foreign_data
+from aetool_exporters.foreign.hdf5_guard import refuse_foreign_data
 from aetool_exporters.reason import reason
 from aetool_runtime.errors import DependencyError, ModelError
 

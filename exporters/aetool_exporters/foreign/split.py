@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from aetool_exporters.flat_graph import Cut, FlatGraph, flatten
+from aetool_exporters.foreign.flat_graph import Cut, FlatGraph, flatten
 from aetool_exporters.reason import reason
 from aetool_runtime.errors import ModelError
 

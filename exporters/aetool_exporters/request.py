@@ -2,14 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from aetool_exporters.reference import Reference
-from aetool_runtime.specs import Artifact
+from aetool_runtime.specs import Array, Artifact
 
-__all__ = ["ExportRequest", "Exported", "Exporter"]
+__all__ = ["CALIBRATION_METHODS", "Calibration", "ExportRequest", "Exported", "Exporter", "QuantizationOptions"]
+
+CALIBRATION_METHODS = ("minmax", "entropy", "percentile", "mse")
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """The data that the ranges of activations are measured on, and how.
+
+    Args:
+        batches: gives the data anew at every call: raw samples [n ≥ 1, …], as the encoder takes them. Read as a stream,
+            never held as a whole.
+        method: one of ``CALIBRATION_METHODS``: the whole range met; the range of least Kullback-Leibler divergence; all
+            but the outermost share of the values; the range of least squared error.
+    """
+
+    batches: Callable[[], Iterator[Array]]
+    method: str = "minmax"
+
+
+@dataclass(frozen=True)
+class QuantizationOptions:
+    """How a precision below float32 is reached; ``float32`` and ``float16`` ignore it.
+
+    Args:
+        calibration: required for ``int8`` and ``int16x8``.
+        per_channel: one scale for each output channel of a kernel instead of one for the whole.
+        integer_io: graphs take and return the integers themselves, for devices without floating point.
+        float_layers: names of Keras layers that stay in float32.
+    """
+
+    calibration: Calibration | None = None
+    per_channel: bool = True
+    integer_io: bool = False
+    float_layers: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -28,6 +62,7 @@ class ExportRequest:
     precision: str = "float32"
     opset: int = 17
     sample_shape: tuple[int, ...] = ()
+    quantization: QuantizationOptions = field(default_factory=QuantizationOptions)
 
 
 @dataclass(frozen=True)
@@ -37,14 +72,20 @@ class Exported:
     Args:
         artifacts: one per role.
         files: path in the bundle → bytes; every artifact's path is a key.
+        notices: what the user should know, one sentence each, such as a layer that stays in float32 and why.
     """
 
     artifacts: tuple[Artifact, ...]
     files: Mapping[str, bytes] = field(repr=False)
+    notices: tuple[str, ...] = ()
 
 
 class Exporter(Protocol):
-    """Turns a Keras reference and a request into artifacts. Stateless; made without arguments."""
+    """Turns a Keras reference and a request into artifacts. Made without arguments.
+
+    One exporter serves all precisions of an export, and the many trials of a search: it may keep the float graph of the
+    reference it saw last, so that TensorFlow is asked once.
+    """
 
     format: str
     precisions: tuple[str, ...]

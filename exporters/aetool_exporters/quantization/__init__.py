@@ -1,0 +1,1 @@
+"""From real numbers to integers: what every format shares. NumPy only."""

@@ -76,10 +76,11 @@ def synthetic_samples(
 
 def make_suite(reference: Reference, samples: Samples) -> Suite:
     """Compute what Keras computes for every case."""
-    values = np.asarray(samples.values, reference.input.dtype)
-    cases = [_input_case(reference, name, given) for name, given in _inputs(values, samples)]
+    values = np.asarray(samples.values, reference.given.dtype)
+    case_of = _latent_case if reference.encoder is None else _input_case
+    cases = [case_of(reference, name, given) for name, given in _inputs(values, samples)]
     held_out = cases[0].tensors
-    if reference.decoder is not None:
+    if reference.encoder is not None and reference.decoder is not None:
         cases += [_latent_case(reference, name, given) for name, given in _latents(held_out["latent"])]
     scales = {name: output_scale(values) for name, values in held_out.items() if name != "input"}
     if reference.decoder is not None:

@@ -39,6 +39,8 @@ def count_reference(reference: Reference, sample_shape: Sequence[int] | None = N
     Args:
         sample_shape: of a sample, for models whose input has free dimensions; ``None`` takes the model's own.
     """
+    if reference.encoder is None:
+        return {"decoder": _count(reference.decoder, sample_shape)[0]}
     encoder, latent_shape = _count(reference.encoder, sample_shape)
     if reference.decoder is None:
         return {"encoder": encoder}

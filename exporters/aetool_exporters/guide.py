@@ -27,7 +27,7 @@ In Python (needs NumPy and one engine, no TensorFlow; `pip install 'aetool[cpu]'
 from aetool_runtime import Autoencoder
 
 with Autoencoder.open("THIS_FOLDER") as model:
-    latent = model.encode(samples)
+    {call}
 ```
 """
 
@@ -35,7 +35,9 @@ with Autoencoder.open("THIS_FOLDER") as model:
 def format_guide(manifest: Manifest) -> bytes:
     """The page's bytes."""
     rows = "\n".join(_row(artifact) for artifact in manifest.artifacts)
-    return _TEXT.format(name=manifest.name, rows=rows, golden=manifest.golden.path).encode()
+    encodes = any(artifact.role == "encoder" for artifact in manifest.artifacts)
+    call = "latent = model.encode(samples)" if encodes else "reconstruction = model.decode(latents)"
+    return _TEXT.format(name=manifest.name, rows=rows, golden=manifest.golden.path, call=call).encode()
 
 
 def _row(artifact: Artifact) -> str:

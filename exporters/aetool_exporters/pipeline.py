@@ -69,7 +69,7 @@ class _Verdict:
 
 
 def export(
-    encoder: keras.Model,
+    encoder: keras.Model | None,
     decoder: keras.Model | None,
     output: str | Path,
     *,
@@ -81,7 +81,7 @@ def export(
     """Export a Keras encoder and decoder as a verified bundle.
 
     Args:
-        encoder: normalized input [batch, …] → latent [batch, …].
+        encoder: normalized input [batch, …] → latent [batch, …]; ``None`` for the decoder alone.
         decoder: latent → normalized reconstruction; ``None`` for the encoder alone.
         output: the bundle's folder or file, usually ``NAME.aepkg``.
         name: the model's name, for the manifest and the graphs' metadata.
@@ -110,7 +110,7 @@ def export_reference(
     """``export`` for a reference; ``on_check`` is told of every check as it is done."""
     check_output(output, overwrite=options.overwrite)
     exporters = {name: _exporter(name) for name in options.formats}
-    samples = _checked(samples, reference) if samples is not None else synthetic_samples(reference.input)
+    samples = _checked(samples, reference) if samples is not None else synthetic_samples(reference.given)
     suite = make_suite(reference, samples)
     request = ExportRequest(name, options.precision, options.opset, samples.values.shape[1:])
     verdict = _Verdict()
@@ -144,7 +144,7 @@ def _exporter(name: str) -> Exporter:
 
 def _checked(samples: Samples, reference: Reference) -> Samples:
     shape = samples.values.shape[1:]
-    wanted = reference.input.sample_shape
+    wanted = reference.given.sample_shape
     fits = len(shape) == len(wanted) and all(w in (None, s) for w, s in zip(wanted, shape, strict=True))
     if not fits or not len(samples.values):
         raise InputError(
@@ -182,8 +182,8 @@ def _contents(
         files={},
         golden=golden,
         normalization=reference.normalization,
-        input_minimum=samples.minimum,
-        input_maximum=samples.maximum,
+        input_minimum=samples.minimum if reference.encoder is not None else (),  # a decoder's samples are latents
+        input_maximum=samples.maximum if reference.encoder is not None else (),
         parameters=reference.parameters,
         created_with=_versions(),
         latent_prior=reference.latent_prior,
@@ -205,7 +205,7 @@ def _contents(
 def _golden_suite(reference: Reference, samples: Samples, suite: Suite, options: ExportOptions) -> Suite:
     if options.golden == "real":
         return suite
-    return make_suite(reference, synthetic_samples(reference.input, samples.minimum, samples.maximum))
+    return make_suite(reference, synthetic_samples(reference.given, samples.minimum, samples.maximum))
 
 
 def _versions() -> Mapping[str, str]:

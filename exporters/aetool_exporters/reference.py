@@ -37,14 +37,15 @@ class Reference:
     (what is exported), so that a mis-wired normalization shows as a parity failure.
 
     Args:
-        encoder: Keras model, normalized input [batch, …] → latent [batch, …], or mean and log-variance of it.
-        decoder: Keras model, latent → normalized reconstruction; ``None`` for an encoder alone.
+        encoder: Keras model, normalized input [batch, …] → latent [batch, …], or mean and log-variance of it; ``None``
+            for a decoder alone.
+        decoder: Keras model, latent → normalized reconstruction; ``None`` for an encoder alone. One of them is there.
         normalization: the identity for models that take raw values.
         latent_prior: what latents may be drawn from to make samples, such as ``standard_normal``, or "".
         tokenizer: turns text into the encoder's input and the decoder's output back; ``None`` for other models.
     """
 
-    encoder: keras.Model
+    encoder: keras.Model | None
     decoder: keras.Model | None
     normalization: Normalization
     latent_prior: str = ""
@@ -52,19 +53,30 @@ class Reference:
 
     @property
     def models(self) -> tuple[keras.Model, ...]:
-        return (self.encoder,) if self.decoder is None else (self.encoder, self.decoder)
+        return tuple(model for model in (self.encoder, self.decoder) if model is not None)
 
     @property
     def roles(self) -> tuple[Role, ...]:
+        if self.encoder is None:
+            return ("decoder",)
         return ("encoder",) if self.decoder is None else ("encoder", "decoder", "autoencoder")
+
+    @property
+    def given(self) -> TensorSpec:
+        """What samples are: the encoder's input, or the latents that a decoder alone takes."""
+        return self.latent if self.encoder is None else self.input
 
     @cached_property
     def input(self) -> TensorSpec:
+        assert self.encoder is not None
         return _spec("input", self.encoder.inputs[0])
 
     @cached_property
     def latents(self) -> tuple[TensorSpec, ...]:
         """``latent``; of a variational encoder, which gives mean and log-variance, ``latent`` is the mean."""
+        if self.encoder is None:
+            assert self.decoder is not None
+            return (_spec("latent", self.decoder.inputs[0]),)
         outputs = self.encoder.outputs
         if len(outputs) == 1:
             return (_spec("latent", outputs[0]),)
@@ -85,13 +97,18 @@ class Reference:
         assert self.decoder is not None
         return _spec("reconstruction", self.decoder.outputs[0])
 
+    @property
+    def tensors(self) -> tuple[TensorSpec, ...]:
+        """What flows through: of ``input``, ``latent`` and ``reconstruction`` those that there are, in this order."""
+        before = () if self.encoder is None else (self.input,)
+        after = () if self.decoder is None else (self.reconstruction,)
+        return (*before, self.latent, *after)
+
     @cached_property
     def parameters(self) -> dict[str, int]:
         """Role → number of trained values, moving averages included."""
-        counts = {"encoder": int(self.encoder.count_params())}
-        if self.decoder is not None:
-            counts["decoder"] = int(self.decoder.count_params())
-        return counts
+        models = {"encoder": self.encoder, "decoder": self.decoder}
+        return {role: int(model.count_params()) for role, model in models.items() if model is not None}
 
     def interface(self, role: Role) -> Interface:
         """What goes into a role and what comes out, with a free batch dimension."""
@@ -127,6 +144,7 @@ class Reference:
         return {"reconstruction": result if self._is_raw else self.normalization.invert(result)}
 
     def _encode(self, tensor: Any) -> dict[str, Any]:
+        assert self.encoder is not None
         return _named(self.encoder(tensor, training=False))
 
     @property

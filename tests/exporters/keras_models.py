@@ -41,9 +41,9 @@ def compose(
 def sample(reference: Reference, count: int, seed: int = 0) -> np.ndarray[Any, Any]:
     """Random raw inputs [count, …]: normal, or integers below 16 for tokens."""
     generator = np.random.default_rng(seed)
-    shape = (count, *reference.input.sample_shape)
-    if reference.input.dtype.startswith("int"):
-        return generator.integers(0, 16, shape).astype(reference.input.dtype)
+    shape = (count, *reference.given.sample_shape)
+    if reference.given.dtype.startswith("int"):
+        return generator.integers(0, 16, shape).astype(reference.given.dtype)
     raw = reference.normalization.invert(generator.normal(size=shape))
     return np.ascontiguousarray(raw, np.float32)
 
@@ -181,6 +181,11 @@ def encoder_only() -> Reference:
     return compose((12,), [layers.Dense(8, "relu"), layers.Dense(3)], None)
 
 
+def decoder_only() -> Reference:
+    model = _chain(keras.Input((3,)), [layers.Dense(8, "relu"), layers.Dense(12)])
+    return Reference(None, _scrambled(model), Normalization())
+
+
 def lstm() -> Reference:
     return compose(
         (10, 3),
@@ -244,6 +249,7 @@ MODELS: dict[str, Callable[[], Reference]] = {
         normalized_at_once,
         small_signal_on_a_large_offset,
         encoder_only,
+        decoder_only,
         lstm,
         gru,
         tokens,

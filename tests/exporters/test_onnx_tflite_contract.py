@@ -69,7 +69,7 @@ def test_computes_what_keras_computes(format_name: str, model: str) -> None:
     for artifact in result.artifacts:
         for seed, batch in ((1, 1), (2, 5)):
             given = sample(reference, batch, seed)
-            if artifact.role == "decoder":
+            if artifact.role == "decoder" and reference.encoder is not None:
                 given = reference.compute("encoder", given)
             wanted = reference.compute_all(artifact.role, given)
             outputs = run(artifact, result.files[artifact.path], given)

@@ -107,12 +107,12 @@ def read_for(reference: Reference, data: str, report: Report) -> Array:
         InputError: the data cannot be read, or do not fit.
     """
     source = open_source(data, tokenizer=reference.tokenizer)
-    wanted = reference.input.sample_shape
+    wanted = reference.given.sample_shape
     row = tuple(size or 0 for size in source.shape[1:])
     if None in wanted and len(row) == len(wanted) - 1:
         row = (*row, 1)
     if None in wanted and len(row) != len(wanted):
-        raise InputError(f"rows of shape {list(row)} are no samples", where=data, expected=str(reference.input))
+        raise InputError(f"rows of shape {list(row)} are no samples", where=data, expected=str(reference.given))
     shape = (
         [there if size is None else size for size, there in zip(wanted, row, strict=True)] if None in wanted else wanted
     )

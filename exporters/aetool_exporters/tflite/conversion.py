@@ -55,9 +55,8 @@ def convert(reference: Reference, wanted: tuple[Signature, ...], layers: Collect
 
 def _saved_model(reference: Reference, wanted: tuple[Signature, ...]) -> Any:
     archive = keras.export.ExportArchive()
-    archive.track(reference.encoder)
-    if reference.decoder is not None:
-        archive.track(reference.decoder)
+    for model in reference.models:
+        archive.track(model)
     for signature in wanted:
         given = signature.interface.given
         spec = tf.TensorSpec(given.shape, given.dtype, name=given.name)

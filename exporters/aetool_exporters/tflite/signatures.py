@@ -47,8 +47,9 @@ def _is_free(reference: Reference) -> bool:
 
 def _sizes(reference: Reference, sample_shape: tuple[int, ...]) -> dict[str, tuple[int, ...]]:
     """Each tensor's shape for one sample of that shape, without the batch: found by computing one."""
-    tensors = {"input": np.zeros((1, *sample_shape), reference.input.dtype)}
-    tensors |= reference.compute_all("encoder", tensors["input"])
+    tensors = {reference.given.name: np.zeros((1, *sample_shape), reference.given.dtype)}
+    if reference.encoder is not None:
+        tensors |= reference.compute_all("encoder", tensors["input"])
     if reference.decoder is not None:
         tensors |= reference.compute_all("decoder", tensors["latent"])
     return {name: tensor.shape[1:] for name, tensor in tensors.items()}

@@ -178,7 +178,7 @@ def _document(bundle: Bundle, checks: list[Check]) -> dict[str, object]:
 
 def _tell_plan(loaded: Model, target: Path, options: ExportOptions, as_json: bool) -> None:
     reference = loaded.reference
-    tensors = [reference.input, reference.latent, *([reference.reconstruction] if reference.decoder else [])]
+    tensors = reference.tensors
     if as_json:
         plan = {"bundle": str(target), "formats": options.formats, "tensors": list(map(str, tensors))}
         emit_json({**plan, "parameters": reference.parameters})

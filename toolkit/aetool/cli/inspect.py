@@ -101,9 +101,7 @@ def _model_json(path: Path, model: Model, complexity: Complexity) -> dict[str, o
 
 def _tensors(model: Model) -> list[str]:
     reference = model.reference
-    return list(
-        map(str, [reference.input, reference.latent, *([reference.reconstruction] if reference.decoder else [])])
-    )
+    return list(map(str, reference.tensors))
 
 
 def _lines(bundle: Bundle) -> list[str]:

@@ -72,5 +72,6 @@ def _against(bundle: Bundle, path: Path, latent: str | None, data: str | None) -
         samples = Samples(values, manifest.input_minimum, manifest.input_maximum)
     elif samples is None:
         log("no real samples were given, so made-up ones serve; better: --data FILE")
-        samples = synthetic_samples(loaded.reference.input, manifest.input_minimum, manifest.input_maximum)
+        known = (manifest.input_minimum, manifest.input_maximum) if manifest.input_minimum else ()
+        samples = synthetic_samples(loaded.reference.given, *known)
     return list(verify(bundle, loaded.reference, samples))

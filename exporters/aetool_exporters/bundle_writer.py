@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,28 +11,40 @@ import numpy as np
 
 from aetool_runtime.atomic import replacing_folder
 from aetool_runtime.bundle import MANIFEST, MANIFEST_DIGEST, digest_line
-from aetool_runtime.manifest import FileEntry, Golden, GoldenCase, GoldenTensor, Manifest, format_manifest
+from aetool_runtime.golden import GoldenCase, GoldenTensor
+from aetool_runtime.manifest import FileEntry, Manifest, format_manifest
 from aetool_runtime.selftest import Case
-from aetool_runtime.specs import Array, OutputScale
+from aetool_runtime.specs import Array
 
-__all__ = ["GOLDEN_PATH", "bundle_files", "make_golden", "write_folder"]
+__all__ = ["GOLDEN_PATH", "GoldenFile", "bundle_files", "write_folder"]
 
 GOLDEN_PATH = "golden.bin"
 _ALIGNMENT = 64
 
 
-def make_golden(cases: Sequence[Case], scales: Mapping[str, OutputScale]) -> tuple[Golden, bytes]:
-    """The golden vectors' place in the manifest, and their file: little-endian, C order, 64-byte aligned."""
-    data = bytearray()
-    placed = []
-    for case in cases:
-        tensors = {}
-        for name, array in case.tensors.items():
-            data.extend(bytes(-len(data) % _ALIGNMENT))
-            tensors[name] = GoldenTensor(array.dtype.name, array.shape, len(data))
-            data.extend(_little_endian(array))
-        placed.append(GoldenCase(case.name, tensors))
-    return Golden(GOLDEN_PATH, scales, tuple(placed)), bytes(data)
+class GoldenFile:
+    """The numbers of golden vectors, one after the other: little-endian, C order, 64-byte aligned, each array once."""
+
+    def __init__(self) -> None:
+        self._data = bytearray()
+        self._placed: dict[tuple[str, bytes], int] = {}
+
+    @property
+    def data(self) -> bytes:
+        return bytes(self._data)
+
+    def place(self, case: Case) -> GoldenCase:
+        """Add a case's tensors; where the manifest says they lie."""
+        return GoldenCase(case.name, {name: self._tensor(array) for name, array in case.tensors.items()})
+
+    def _tensor(self, array: Array) -> GoldenTensor:
+        data = _little_endian(array)
+        key = (array.dtype.name, data)
+        if key not in self._placed:
+            self._data.extend(bytes(-len(self._data) % _ALIGNMENT))
+            self._placed[key] = len(self._data)
+            self._data.extend(data)
+        return GoldenTensor(array.dtype.name, array.shape, self._placed[key])
 
 
 def bundle_files(manifest: Manifest, files: Mapping[str, bytes]) -> dict[str, bytes]:

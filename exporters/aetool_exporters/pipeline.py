@@ -4,26 +4,28 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from aetool_exporters.bundle_writer import bundle_files, make_golden, write_folder
+from aetool_exporters.bundle_writer import GOLDEN_PATH, GoldenFile, bundle_files, write_folder
 from aetool_exporters.cases import Samples, Suite, golden_subset, make_suite, synthetic_samples
 from aetool_exporters.complexity import count_reference
 from aetool_exporters.guide import GUIDE_PATH, format_guide
+from aetool_exporters.judgement import EXACT, Judge, Verdict, key_of
+from aetool_exporters.precision import check_precision
 from aetool_exporters.reference import Reference
-from aetool_exporters.request import Exported, Exporter, ExportRequest
+from aetool_exporters.request import Exporter, ExportRequest, QuantizationOptions
 from aetool_runtime.atomic import check_target
 from aetool_runtime.backends import load_plugin, plugin_names
 from aetool_runtime.bundle import Bundle, looks_like_bundle, open_bundle
-from aetool_runtime.errors import DependencyError, InputError, ParityError, UsageError
-from aetool_runtime.manifest import Manifest
+from aetool_runtime.errors import InputError, ParityError, UsageError
+from aetool_runtime.manifest import Golden, Manifest
 from aetool_runtime.pack import write_zip
 from aetool_runtime.report import REPORT_PATH, format_report
-from aetool_runtime.selftest import Check, check_artifacts
-from aetool_runtime.specs import Normalization
+from aetool_runtime.selftest import Check
+from aetool_runtime.specs import Artifact, Normalization
 
 if TYPE_CHECKING:
     import keras
@@ -42,7 +44,8 @@ class ExportOptions:
 
     Args:
         formats: names of exporters.
-        precision: see ``aetool_runtime.specs.PRECISIONS``.
+        precisions: see ``aetool_runtime.specs.PRECISIONS``; every format is written at each that it has.
+        quantization: how the reduced ones are reached.
         opset: of ONNX's default domain.
         zip: one file instead of a folder.
         golden: ``real`` to let a few of the held-out samples travel in the bundle, ``synthetic`` to keep them private.
@@ -51,21 +54,13 @@ class ExportOptions:
     """
 
     formats: tuple[str, ...] = DEFAULT_FORMATS
-    precision: str = "float32"
+    precisions: tuple[str, ...] = (EXACT,)
+    quantization: QuantizationOptions = field(default_factory=QuantizationOptions)
     opset: int = 17
     zip: bool = False
     golden: str = "real"
     license: str | None = None
     overwrite: bool = False
-
-
-@dataclass
-class _Verdict:
-    """What passed, what did not, and every check on the way."""
-
-    passed: list[Exported] = field(default_factory=list)
-    failed: list[Exported] = field(default_factory=list)
-    checks: list[Check] = field(default_factory=list)
 
 
 def export(
@@ -106,17 +101,22 @@ def export_reference(
     samples: Samples | None,
     options: ExportOptions,
     on_check: Callable[[Check], None] = lambda check: None,
+    on_notice: Callable[[str], None] = lambda notice: None,
 ) -> Bundle:
-    """``export`` for a reference; ``on_check`` is told of every check as it is done."""
+    """``export`` for a reference; told are every check as it is done, and what the user should know, in sentences."""
     check_output(output, overwrite=options.overwrite)
-    exporters = {name: _exporter(name) for name in options.formats}
+    jobs = _jobs(options)
     samples = _checked(samples, reference) if samples is not None else synthetic_samples(reference.given)
     suite = make_suite(reference, samples)
-    request = ExportRequest(name, options.precision, options.opset, samples.values.shape[1:])
-    verdict = _Verdict()
-    for exporter in exporters.values():
-        _judge(exporter.export(reference, request), suite, verdict, on_check)
-    files = _contents(reference, name, samples, suite, verdict, options)
+    golden = _golden_suite(reference, samples, suite, options)
+    judge, verdict = Judge(suite, golden, on_check), Verdict()
+    for exporter, precision in jobs:
+        request = ExportRequest(name, precision, options.opset, samples.values.shape[1:], options.quantization)
+        exported = exporter.export(reference, request)
+        for notice in exported.notices:
+            on_notice(f"{exporter.format} {precision}: {notice}")
+        judge.judge(exported, verdict)
+    files = _contents(reference, name, samples, golden, verdict, options)
     if files:
         (write_zip if options.zip else write_folder)(output, files)
     _set_aside(_rejected(output), verdict, samples)
@@ -136,6 +136,16 @@ def exporter_names() -> list[str]:
     return plugin_names(_GROUP)
 
 
+def _jobs(options: ExportOptions) -> list[tuple[Exporter, str]]:
+    """Every format at every precision that it has; each precision must be one of at least one format."""
+    exporters = [_exporter(name) for name in options.formats]
+    for precision in options.precisions:
+        if not any(precision in exporter.precisions for exporter in exporters):
+            known = dict.fromkeys(name for exporter in exporters for name in exporter.precisions)
+            check_precision(" or ".join(options.formats), tuple(known), precision)
+    return [(e, precision) for e in exporters for precision in options.precisions if precision in e.precisions]
+
+
 def _exporter(name: str) -> Exporter:
     if name not in exporter_names():
         raise UsageError(f"no exporter for the format {name!r}", expected="one of " + ", ".join(exporter_names()))
@@ -153,34 +163,21 @@ def _checked(samples: Samples, reference: Reference) -> Samples:
     return samples
 
 
-def _judge(exported: Exported, suite: Suite, verdict: _Verdict, on_check: Callable[[Check], None]) -> None:
-    checks = []
-    for check in check_artifacts(exported.artifacts, exported.files.__getitem__, suite.cases, suite.scales):
-        on_check(check)
-        checks.append(check)
-    untried = [artifact for artifact in exported.artifacts if artifact not in [check.artifact for check in checks]]
-    if untried:
-        raise DependencyError(
-            f"no backend is here to verify {untried[0].format} with, and nothing is shipped unverified",
-            hint="pip install 'aetool[cpu]' for ONNX, 'aetool[litert]' for TFLite, or leave the format out",
-        )
-    verdict.checks += checks
-    (verdict.passed if all(check.passed for check in checks) else verdict.failed).append(exported)
-
-
 def _contents(
-    reference: Reference, name: str, samples: Samples, suite: Suite, verdict: _Verdict, options: ExportOptions
+    reference: Reference, name: str, samples: Samples, golden: Suite, verdict: Verdict, options: ExportOptions
 ) -> dict[str, bytes]:
     """Every file of the bundle; none when nothing passed."""
     if not verdict.passed:
         return {}
     graphs = {path: data for exported in verdict.passed for path, data in exported.files.items()}
-    golden, golden_bytes = make_golden(golden_subset(_golden_suite(reference, samples, suite, options)), suite.scales)
+    golden_file = GoldenFile()
+    cases = tuple(map(golden_file.place, golden_subset(golden)))
+    artifacts = tuple(_with_own_cases(a, verdict, golden_file) for e in verdict.passed for a in e.artifacts)
     manifest = Manifest(
         name=name,
-        artifacts=tuple(artifact for exported in verdict.passed for artifact in exported.artifacts),
+        artifacts=artifacts,
         files={},
-        golden=golden,
+        golden=Golden(GOLDEN_PATH, golden.scales, cases),
         normalization=reference.normalization,
         input_minimum=samples.minimum if reference.encoder is not None else (),  # a decoder's samples are latents
         input_maximum=samples.maximum if reference.encoder is not None else (),
@@ -190,16 +187,21 @@ def _contents(
         tokenizer=reference.tokenizer,
         complexity=count_reference(reference, samples.values.shape[1:]),
     )
-    kept = [check for check in verdict.checks if check.artifact in manifest.artifacts]
+    kept = [check for check in verdict.checks if any(check.artifact in e.artifacts for e in verdict.passed)]
     files = {
         **graphs,
-        golden.path: golden_bytes,
+        GOLDEN_PATH: golden_file.data,
         REPORT_PATH: format_report(kept, real=samples.real),
         GUIDE_PATH: format_guide(manifest),
     }
     if options.license is not None:
         files[LICENSE_PATH] = options.license.encode()
     return bundle_files(manifest, files)
+
+
+def _with_own_cases(artifact: Artifact, verdict: Verdict, golden_file: GoldenFile) -> Artifact:
+    own = verdict.own_cases.get(key_of(artifact), ())
+    return replace(artifact, cases=tuple(map(golden_file.place, own)))
 
 
 def _golden_suite(reference: Reference, samples: Samples, suite: Suite, options: ExportOptions) -> Suite:
@@ -218,7 +220,7 @@ def _versions() -> Mapping[str, str]:
     return found
 
 
-def _set_aside(folder: Path, verdict: _Verdict, samples: Samples) -> None:
+def _set_aside(folder: Path, verdict: Verdict, samples: Samples) -> None:
     """Keep what failed beside the bundle for a look; take away what an earlier run left there."""
     if verdict.failed:
         files = {path: data for exported in verdict.failed for path, data in exported.files.items()}
@@ -235,7 +237,7 @@ def _is_rejected(folder: Path) -> bool:
     return (folder / REPORT_PATH).is_file()
 
 
-def _parity_error(verdict: _Verdict, output: Path, written: bool) -> ParityError:
+def _parity_error(verdict: Verdict, output: Path, written: bool) -> ParityError:
     failed = [check for check in verdict.checks if not check.passed]
     return ParityError(
         f"{len(failed)} of {len(verdict.checks)} checks failed; the first: {failure(failed[0])}",
@@ -254,4 +256,7 @@ def failure(check: Check) -> str:
 def _reason(check: Check) -> str:
     if check.error is not None:
         return check.error.what
+    missed = [str(outcome) for outcome in check.fidelity if not outcome.passed]
+    if missed:
+        return missed[0]
     return "nothing could be compared" if check.worst is None else str(check.worst)

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from aetool_exporters.cases import Samples, make_suite
+from aetool_exporters.cases import HELD_OUT, Samples, Suite, make_suite
+from aetool_exporters.judgement import EXACT, LEAST_SNR
 from aetool_exporters.reference import Reference
 from aetool_runtime.bundle import Bundle
 from aetool_runtime.errors import ModelError
-from aetool_runtime.selftest import Check, check_artifacts
-from aetool_runtime.specs import format_shape
+from aetool_runtime.selftest import Check, Trial, check_artifacts
+from aetool_runtime.specs import Artifact, format_shape
 
 __all__ = ["verify"]
+
+_OTHER_DATA = 3.0
+"""dB that an artifact of reduced precision may lose on other samples than it was made with."""
 
 
 def verify(bundle: Bundle, reference: Reference, samples: Samples) -> Iterator[Check]:
@@ -34,4 +38,16 @@ def verify(bundle: Bundle, reference: Reference, samples: Samples) -> Iterator[C
                 hint="pass the model that the bundle was exported from",
             )
     suite = make_suite(reference, samples)
-    return check_artifacts(bundle.manifest.artifacts, bundle.read, suite.cases, suite.scales)
+    return check_artifacts(
+        bundle.manifest.artifacts, bundle.read, lambda artifact: _trial(artifact, suite), suite.scales
+    )
+
+
+def _trial(artifact: Artifact, suite: Suite) -> Trial:
+    """Value by value at full precision; below it, about as near to the model as when the artifact was made."""
+    if artifact.precision == EXACT:
+        return Trial(suite.cases)
+    held_out = next(case for case in suite.cases if case.name == HELD_OUT)
+    name = artifact.outputs[0].name
+    stated = artifact.snr.get(name, LEAST_SNR.get(artifact.precision, 0.0))
+    return Trial((), held_out, {name: stated - _OTHER_DATA})

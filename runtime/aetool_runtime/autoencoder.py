@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from types import TracebackType
 
 import numpy as np
@@ -52,7 +53,7 @@ class Autoencoder:
         backend: str | None = None,
         device: str = "cpu",
         threads: int = 1,
-        precision: str = "float32",
+        precision: str | None = None,
     ) -> Autoencoder:
         """Open a bundle and check every byte of it.
 
@@ -61,7 +62,8 @@ class Autoencoder:
             backend: ``onnxruntime``, ``litert``, …; ``None`` for the first that is installed and has an artifact here.
             device: ``cpu``, ``cuda``, …; the graphs run there and never anywhere else.
             threads: for one call; 0 for as many as there are cores. Small models are fastest with one.
-            precision: which of the bundle's artifacts to run.
+            precision: which of the bundle's artifacts to run; ``None`` for ``float32``, or where there is none, for the
+                bundle's first.
 
         Raises:
             InputError, IntegrityError: see ``aetool_runtime.bundle.open_bundle``.
@@ -72,11 +74,12 @@ class Autoencoder:
         opened = bundle if isinstance(bundle, Bundle) else open_bundle(bundle)
         if type(threads) is not int or not 0 <= threads <= _MAX_THREADS:
             raise UsageError(f"threads is {threads!r}", expected=f"0 (all cores) to {_MAX_THREADS}")
+        precision = precision or _default_precision(opened)
         engine = _choose(opened, backend, device, precision)
         return cls(opened, engine, device, threads, precision)
 
     def encode(self, samples: Array) -> Array:
-        """Samples to latents.
+        """Samples to latents. Real values in and out, also where the graph itself takes integers that stand for them.
 
         Args:
             samples: [batch, …] of the bundle's input shape, raw units; any batch size. Other number types are
@@ -110,7 +113,7 @@ class Autoencoder:
         return (self._loaded.get("autoencoder") or self._load("autoencoder"))(samples)[0]
 
     def tensor(self, name: str) -> TensorSpec:
-        """The spec of ``input``, ``latent`` or ``reconstruction``, with a free batch dimension.
+        """The spec of ``input``, ``latent`` or ``reconstruction`` as the methods take and return it, free batch.
 
         Raises:
             UsageError: the bundle has no such tensor.
@@ -118,7 +121,7 @@ class Autoencoder:
         spec = self.bundle.manifest.tensor(name)
         if spec is None:
             raise UsageError(f"the bundle has no tensor {name!r}", where=str(self.bundle.path))
-        return spec
+        return _as_real(spec)
 
     def close(self) -> None:
         """Give the engines' memory back. Closing twice is fine; using it afterwards raises ``UsageError``."""
@@ -154,9 +157,9 @@ class Autoencoder:
 
 def _runner(graph: Graph, artifact: Artifact) -> Runner:
     """The hot path: a few comparisons, then the engine."""
-    spec = artifact.inputs[0]
+    spec = _as_real(artifact.inputs[0])
     dtype, rank, sample = np.dtype(spec.dtype), len(spec.shape), spec.sample_shape
-    run = graph.run
+    run = _on_real_values(graph.run, artifact)
 
     def call(array: Array) -> tuple[Array, ...]:
         if not (
@@ -173,6 +176,22 @@ def _runner(graph: Graph, artifact: Artifact) -> Runner:
         return run(array)
 
     return call
+
+
+def _as_real(spec: TensorSpec) -> TensorSpec:
+    """The tensor as callers see it: real values where it holds integers that stand for them."""
+    return spec if spec.quantization is None else replace(spec, dtype="float32", quantization=None)
+
+
+def _on_real_values(run: Runner, artifact: Artifact) -> Runner:
+    if all(spec.quantization is None for spec in (*artifact.inputs, *artifact.outputs)):
+        return run
+
+    def quantized(array: Array) -> tuple[Array, ...]:
+        outputs = run(artifact.inputs[0].stored(array))
+        return tuple(spec.real(output) for spec, output in zip(artifact.outputs, outputs, strict=True))
+
+    return quantized
 
 
 def _fit(array: Array, dtype: np.dtype[np.generic], rank: int, spec: TensorSpec) -> Array:
@@ -212,8 +231,15 @@ def _check_range(given: Array, spec: TensorSpec) -> None:
 
 def _nothing(artifact: Artifact) -> tuple[Array, ...]:
     return tuple(
-        np.zeros((0, *(size or 0 for size in output.sample_shape)), output.dtype) for output in artifact.outputs
+        np.zeros((0, *(size or 0 for size in output.sample_shape)), _as_real(output).dtype)
+        for output in artifact.outputs
     )
+
+
+def _default_precision(bundle: Bundle) -> str:
+    """The exact one, or the first that the bundle has."""
+    met = [artifact.precision for artifact in bundle.manifest.artifacts]
+    return "float32" if "float32" in met else met[0]
 
 
 def _choose(bundle: Bundle, name: str | None, device: str, precision: str) -> Backend:

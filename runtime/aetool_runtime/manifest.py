@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,11 +10,11 @@ from typing import Any
 
 from aetool_runtime.complexity import Complexity, complexity_json
 from aetool_runtime.errors import UnsafeError
+from aetool_runtime.golden import GoldenCase
 from aetool_runtime.specs import Artifact, Normalization, OutputScale, TensorSpec
 from aetool_runtime.text import Tokenizer, tokenizer_json
 
 __all__ = [
-    "ELEMENT_BYTES",
     "FORMAT_NAME",
     "FORMAT_VERSION",
     "MANIFEST",
@@ -23,8 +22,6 @@ __all__ = [
     "MAX_PATH",
     "FileEntry",
     "Golden",
-    "GoldenCase",
-    "GoldenTensor",
     "Manifest",
     "check_path",
     "format_manifest",
@@ -34,10 +31,6 @@ MANIFEST = "manifest.json"
 MANIFEST_DIGEST = "manifest.sha256"
 FORMAT_NAME = "aetool.bundle"
 FORMAT_VERSION = 1
-ELEMENT_BYTES: Mapping[str, int] = {
-    "float32": 4, "float16": 2, "int8": 1, "uint8": 1, "int16": 2, "int32": 4, "int64": 8
-}  # fmt: skip
-
 MAX_PATH = 240  # characters
 # Windows reads a name without its last dots, and takes these names, whatever follows a dot, for devices.
 _SEGMENT = re.compile(r"(?!(?i:con|prn|aux|nul|com\d|lpt\d)(?:\.|$))[A-Za-z0-9_](?:[A-Za-z0-9._-]*[A-Za-z0-9_-])?")
@@ -49,27 +42,6 @@ class FileEntry:
 
     sha256: str
     bytes: int
-
-
-@dataclass(frozen=True)
-class GoldenTensor:
-    """A tensor in the golden file: little-endian, C order, ``offset`` bytes from its start."""
-
-    dtype: str
-    shape: tuple[int, ...]
-    offset: int
-
-    @property
-    def bytes(self) -> int:
-        return math.prod(self.shape) * ELEMENT_BYTES[self.dtype]
-
-
-@dataclass(frozen=True)
-class GoldenCase:
-    """What Keras computed: ``latent`` of ``input``, ``reconstruction`` of ``latent``; one of the outer two may lack."""
-
-    name: str
-    tensors: Mapping[str, GoldenTensor]
 
 
 @dataclass(frozen=True)
@@ -173,19 +145,20 @@ def _optional(manifest: Manifest) -> dict[str, Any]:
 
 
 def _artifact_json(artifact: Artifact) -> dict[str, Any]:
-    document = _plain(artifact)
-    return {key: value for key, value in document.items() if value is not None}
+    document = _plain(artifact) | {"cases": list(map(_case_json, artifact.cases)), "snr": dict(artifact.snr)}
+    return {key: value for key, value in document.items() if value not in (None, [], {})}
 
 
 def _golden_json(golden: Golden) -> dict[str, Any]:
     return {
         "path": golden.path,
         "scales": {name: _plain(scale) for name, scale in golden.scales.items()},
-        "cases": [
-            {"name": case.name, "tensors": {name: _plain(t) for name, t in case.tensors.items()}}
-            for case in golden.cases
-        ],
+        "cases": list(map(_case_json, golden.cases)),
     }
+
+
+def _case_json(case: GoldenCase) -> dict[str, Any]:
+    return {"name": case.name, "tensors": {name: _plain(tensor) for name, tensor in case.tensors.items()}}
 
 
 def _plain(value: Any) -> Any:

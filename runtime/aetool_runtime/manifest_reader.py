@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from aetool_runtime.complexity import parse_complexity
 from aetool_runtime.errors import VersionError
+from aetool_runtime.golden import ELEMENT_BYTES, GoldenCase, GoldenTensor
 from aetool_runtime.manifest import (
-    ELEMENT_BYTES,
     FORMAT_NAME,
     FORMAT_VERSION,
     MANIFEST,
     MANIFEST_DIGEST,
     FileEntry,
     Golden,
-    GoldenCase,
-    GoldenTensor,
     Manifest,
     check_path,
 )
@@ -54,7 +53,7 @@ def parse_manifest(text: bytes, where: str = "manifest.json") -> Manifest:
     root = load(text, where)
     _check_version(root)
     files = _files(root["files"], where)
-    artifacts = tuple(_artifact(node, files) for node in root["artifacts"].items())
+    artifacts = tuple(_artifact(node, files, root["golden"]) for node in root["artifacts"].items())
     if not artifacts:
         root["artifacts"].refuse("is empty", "at least one artifact")
     keys = [(a.role, a.format, a.precision) for a in artifacts]
@@ -125,11 +124,11 @@ def _listed(node: Node, files: Mapping[str, FileEntry]) -> str:
     return path
 
 
-def _artifact(node: Node, files: Mapping[str, FileEntry]) -> Artifact:
-    opset, signature = node.get("opset"), node.get("signature")
+def _artifact(node: Node, files: Mapping[str, FileEntry], golden: Node) -> Artifact:
+    opset, signature, snr = node.get("opset"), node.get("signature"), node.get("snr")
     role: Role = node["role"].one_of(ROLES)  # type: ignore[assignment]
     given, returned = ROLE_TENSORS[role]
-    return Artifact(
+    artifact = Artifact(
         role=role,
         format=_open_name(node["format"]),
         precision=_open_name(node["precision"]),
@@ -139,7 +138,26 @@ def _artifact(node: Node, files: Mapping[str, FileEntry]) -> Artifact:
         tolerance=_tolerance(node["tolerance"]),
         opset=None if opset is None else opset.natural(),
         signature=None if signature is None else signature.text(),
+        snr={} if snr is None else {name: item.number() for name, item in snr.members()},
     )
+    cases = node.get("cases")
+    return artifact if cases is None else replace(artifact, cases=_own_cases(cases, artifact, files, golden))
+
+
+def _own_cases(node: Node, artifact: Artifact, files: Mapping[str, FileEntry], golden: Node) -> tuple[GoldenCase, ...]:
+    """The golden vectors of one artifact: its input and all its outputs, in its own types."""
+    size = files[_listed(golden["path"], files)].bytes
+    specs = {spec.name: spec for spec in (*artifact.inputs, *artifact.outputs)}
+    cases = []
+    for item in node.items():
+        tensors = {name: _golden_tensor(tensor, size) for name, tensor in item["tensors"].members()}
+        if set(tensors) != set(specs) or not all(_agrees(specs[name], tensors[name]) for name in specs):
+            item["tensors"].refuse("are not the artifact's", ", ".join(map(str, specs.values())))
+        _refuse_ragged(item["tensors"], tensors)
+        cases.append(GoldenCase(item["name"].text(), tensors))
+    if not cases:
+        node.refuse("is empty", "at least one case, or no such member")
+    return tuple(cases)
 
 
 def _open_name(node: Node) -> str:
@@ -216,9 +234,14 @@ def _golden(node: Node, files: Mapping[str, FileEntry], artifacts: Sequence[Arti
     cases = tuple(_golden_case(item, files[path].bytes, scales) for item in node["cases"].items())
     if not cases:
         node["cases"].refuse("is empty", "at least one case")
+    compared = [artifact for artifact in artifacts if not artifact.cases]
     for item, case in zip(node["cases"].items(), cases, strict=True):
         for name, tensor in case.tensors.items():
-            _refuse_misfit(item["tensors"][name], name, tensor, artifacts)
+            _refuse_misfit(item["tensors"][name], name, tensor, compared)
+    for artifact in artifacts:
+        lacking = [spec.name for spec in artifact.outputs if artifact.cases and spec.name not in scales]
+        if lacking:
+            node["scales"].refuse(f"has none for {lacking[0]!r}", f"one for every output of {artifact}")
     return Golden(path, scales, cases)
 
 
@@ -258,9 +281,13 @@ def _golden_case(node: Node, size: int, scales: Mapping[str, OutputScale]) -> Go
                 f"has {name!r}, which golden.scales does not fit",
                 "a scale for every output, or one per channel",
             )
-    if len({tensor.shape[0] for tensor in tensors.values()}) != 1:
-        node["tensors"].refuse("disagree in their number of samples", "one number")
+    _refuse_ragged(node["tensors"], tensors)
     return GoldenCase(node["name"].text(), tensors)
+
+
+def _refuse_ragged(node: Node, tensors: Mapping[str, GoldenTensor]) -> None:
+    if len({tensor.shape[0] for tensor in tensors.values()}) != 1:
+        node.refuse("disagree in their number of samples", "one number")
 
 
 def _golden_tensor(node: Node, size: int) -> GoldenTensor:

@@ -20,10 +20,20 @@ import numpy as np
 
 from aetool_runtime.specs import Array, OutputScale, Tolerance
 
-__all__ = ["DEFAULT_TOLERANCES", "ParityReport", "compare", "output_scale", "worst"]
+__all__ = ["DEFAULT_TOLERANCES", "MAX_SNR", "ParityReport", "compare", "output_scale", "signal_to_noise", "worst"]
 
-DEFAULT_TOLERANCES = {"float32": Tolerance(atol=1e-5, rtol=1e-4)}
+DEFAULT_TOLERANCES = {
+    "float32": Tolerance(atol=1e-5, rtol=1e-4),
+    # Between engines, against the artifact's own outputs: half floats widened or not, sums rounded in another order,
+    # integer kernels a few steps apart.
+    "float16": Tolerance(atol=1e-2, rtol=1e-2),
+    "dynamic_range": Tolerance(atol=5e-2, rtol=5e-2),
+    "int8": Tolerance(atol=1e-1, rtol=1e-1),
+    "int16x8": Tolerance(atol=1e-2, rtol=1e-2),
+}
 _ULPS = 4 * 2.0**-23
+MAX_SNR = 200.0
+"""What the ratio of two equal arrays is called, dB: manifests hold no infinities."""
 
 
 @dataclass(frozen=True)
@@ -118,6 +128,29 @@ def compare(
         tolerance=tolerance,
         smallest=Tolerance(tolerance.atol * largest, tolerance.rtol * largest),
     )
+
+
+def signal_to_noise(expected: Array, met: Array, scale: OutputScale) -> float:
+    """How far an output is from the reference as a whole: 10 · log10(Σ u² / Σ ((a − e) / s)²) with u = (e − c) / s.
+
+    Args:
+        expected: [samples, …], what the reference computed.
+        met: the same shape, what the artifact computed, real values.
+
+    Returns:
+        dB, at most ``MAX_SNR``; −``MAX_SNR`` where anything is not finite or the shapes differ.
+    """
+    if met.shape != expected.shape:
+        return -MAX_SNR
+    unit = np.array(scale.scale)
+    with np.errstate(all="ignore"):
+        signal = float(np.sum(((expected.astype(np.float64) - np.array(scale.center)) / unit) ** 2))
+        noise = float(np.sum(((met.astype(np.float64) - expected) / unit) ** 2))
+    if not math.isfinite(noise):
+        return -MAX_SNR
+    if noise == 0.0:
+        return MAX_SNR
+    return max(-MAX_SNR, min(MAX_SNR, 10 * math.log10(signal / noise))) if signal else -MAX_SNR
 
 
 def worst(reports: Sequence[ParityReport]) -> ParityReport:

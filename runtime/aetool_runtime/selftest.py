@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from aetool_runtime.backends import Backend, available_backends
 from aetool_runtime.bundle import Bundle
 from aetool_runtime.errors import AetoolError, BackendError
-from aetool_runtime.manifest import GoldenTensor
-from aetool_runtime.parity import ParityReport, compare, worst
+from aetool_runtime.golden import GoldenCase, GoldenTensor
+from aetool_runtime.parity import MAX_SNR, ParityReport, compare, signal_to_noise, worst
 from aetool_runtime.specs import Array, Artifact, OutputScale, TensorSpec, format_shape
 
-__all__ = ["Case", "Check", "check_artifacts", "golden_cases", "self_test"]
+__all__ = ["Case", "Check", "Fidelity", "Trial", "check_artifacts", "golden_cases", "self_test"]
 
 
 @dataclass(frozen=True)
@@ -26,12 +26,50 @@ class Case:
 
 
 @dataclass(frozen=True)
+class Trial:
+    """What an artifact is held against.
+
+    Args:
+        cases: with exact expectations, compared by parity.
+        truth: what Keras computes, for an artifact that is only near it: compared as a whole, in dB; else ``None``.
+        least_snr: output → the signal-to-noise ratio that it must reach on ``truth``, dB; others are only measured.
+    """
+
+    cases: Sequence[Case]
+    truth: Case | None = None
+    least_snr: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Fidelity:
+    """How near an output of an artifact of reduced precision is to the model's.
+
+    Args:
+        tensor: the output's name.
+        snr: signal-to-noise ratio, dB.
+        least: what it must reach.
+    """
+
+    tensor: str
+    snr: float
+    least: float
+
+    @property
+    def passed(self) -> bool:
+        return self.snr >= self.least
+
+    def __str__(self) -> str:
+        return f"{self.tensor}: signal-to-noise {self.snr:.1f} dB against Keras, at least {self.least:.1f} dB wanted"
+
+
+@dataclass(frozen=True)
 class Check:
     """An artifact's outcome on one backend and device.
 
     Args:
         reports: one per case and output; empty when it could not run.
         error: why it could not run, else ``None``.
+        fidelity: one per output, where it was held against the model as a whole.
     """
 
     artifact: Artifact
@@ -39,10 +77,12 @@ class Check:
     device: str
     reports: tuple[ParityReport, ...]
     error: AetoolError | None = None
+    fidelity: tuple[Fidelity, ...] = ()
 
     @property
     def passed(self) -> bool:
-        return self.error is None and bool(self.reports) and all(report.passed for report in self.reports)
+        passed = [outcome.passed for outcome in self.reports] + [outcome.passed for outcome in self.fidelity]
+        return self.error is None and bool(passed) and all(passed)
 
     @property
     def worst(self) -> ParityReport | None:
@@ -50,39 +90,40 @@ class Check:
         return worst(self.reports) if self.reports else None
 
 
-def golden_cases(bundle: Bundle) -> list[Case]:
-    """The golden vectors of a bundle, as arrays."""
-    golden = bundle.manifest.golden
-    data = bundle.read(golden.path)
-    return [
-        Case(case.name, {name: _array(data, tensor) for name, tensor in case.tensors.items()}) for case in golden.cases
-    ]
+def golden_cases(bundle: Bundle, artifact: Artifact | None = None) -> list[Case]:
+    """The golden vectors of a bundle as arrays; of an artifact that has its own, those."""
+    data = bundle.read(bundle.manifest.golden.path)
+    cases: Sequence[GoldenCase] = (artifact.cases if artifact else ()) or bundle.manifest.golden.cases
+    return [Case(case.name, {name: _array(data, tensor) for name, tensor in case.tensors.items()}) for case in cases]
 
 
 def self_test(bundle: Bundle) -> list[Check]:
     """Check every artifact, on everything here that runs it, against the bundle's golden vectors."""
-    return list(
-        check_artifacts(bundle.manifest.artifacts, bundle.read, golden_cases(bundle), bundle.manifest.golden.scales)
-    )
+
+    def trial(artifact: Artifact) -> Trial:
+        return Trial(golden_cases(bundle, artifact))
+
+    return list(check_artifacts(bundle.manifest.artifacts, bundle.read, trial, bundle.manifest.golden.scales))
 
 
 def check_artifacts(
     artifacts: Sequence[Artifact],
     read: Callable[[str], bytes],
-    cases: Sequence[Case],
+    trial_of: Callable[[Artifact], Trial],
     scales: Mapping[str, OutputScale],
 ) -> Iterator[Check]:
-    """Run artifacts on every backend and device that is here and compare them with the cases.
+    """Run artifacts on every backend and device that is here and compare them.
 
     Args:
         read: an artifact's path → its bytes.
+        trial_of: what an artifact is held against.
         scales: output name → the unit that it is compared in.
     """
     for artifact in artifacts:
-        data = read(artifact.path)
+        data, trial = read(artifact.path), trial_of(artifact)
         for backend in available_backends(artifact.format):
             for device in backend.devices():
-                yield _check(artifact, data, backend, device, cases, scales)
+                yield _check(artifact, data, backend, device, trial, scales)
 
 
 def _check(
@@ -90,18 +131,19 @@ def _check(
     data: bytes,
     backend: Backend,
     device: str,
-    cases: Sequence[Case],
+    trial: Trial,
     scales: Mapping[str, OutputScale],
 ) -> Check:
     try:
         graph = backend.load(data, artifact, device=device, threads=1)
         try:
-            reports = [report for case in cases for report in _compare(artifact, graph.run, case, scales)]
+            reports = [report for case in trial.cases for report in _compare(artifact, graph.run, case, scales)]
+            fidelity = _fidelity(artifact, graph.run, trial, scales)
         finally:
             graph.close()
     except AetoolError as error:
         return Check(artifact, backend.name, device, (), error)
-    return Check(artifact, backend.name, device, tuple(reports))
+    return Check(artifact, backend.name, device, tuple(reports), fidelity=fidelity)
 
 
 def _compare(
@@ -115,9 +157,32 @@ def _compare(
     for spec, met in zip(artifact.outputs, outputs, strict=True):
         _refuse_other(met, spec, f"{artifact}, output of golden case {case.name!r}")
     return [
-        compare(case.tensors[spec.name], met, scales[spec.name], artifact.tolerance, case=case.name, tensor=spec.name)
+        compare(
+            spec.real(case.tensors[spec.name]),
+            spec.real(met),
+            scales[spec.name],
+            artifact.tolerance,
+            case=case.name,
+            tensor=spec.name,
+        )
         for spec, met in zip(artifact.outputs, outputs, strict=True)
     ]
+
+
+def _fidelity(
+    artifact: Artifact, run: Callable[[Array], tuple[Array, ...]], trial: Trial, scales: Mapping[str, OutputScale]
+) -> tuple[Fidelity, ...]:
+    if trial.truth is None:
+        return ()
+    outputs = run(artifact.inputs[0].stored(trial.truth.tensors[artifact.inputs[0].name]))
+    return tuple(
+        Fidelity(
+            spec.name,
+            signal_to_noise(trial.truth.tensors[spec.name], spec.real(met), scales[spec.name]),
+            trial.least_snr.get(spec.name, -MAX_SNR),
+        )
+        for spec, met in zip(artifact.outputs, outputs, strict=True)
+    )
 
 
 def _refuse_other(array: Array, spec: TensorSpec, where: str) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
+
+from aetool_runtime.golden import GoldenCase
 
 __all__ = [
     "MAX_RANK",
@@ -52,6 +54,26 @@ class Quantization:
     zero_point: tuple[int, ...]
     axis: int | None = None
 
+    def quantize(self, real: Array, dtype: str) -> Array:
+        """Real values → the nearest integers of ``dtype``, those out of range to its ends."""
+        limits = np.iinfo(dtype)
+        scale, zero_point = self._broadcast(real.ndim)
+        steps = np.rint(np.asarray(real, np.float32) / scale) + zero_point
+        integers: Array = np.clip(steps, limits.min, limits.max).astype(dtype)
+        return integers
+
+    def dequantize(self, integers: Array) -> NDArray[np.float32]:
+        """Integers → real values, float32."""
+        scale, zero_point = self._broadcast(integers.ndim)
+        real: NDArray[np.float32] = (integers.astype(np.float32) - zero_point) * scale
+        return real
+
+    def _broadcast(self, rank: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        shape = [1] * rank
+        if self.axis is not None:
+            shape[self.axis] = len(self.scale)
+        return np.array(self.scale, np.float32).reshape(shape), np.array(self.zero_point, np.float32).reshape(shape)
+
 
 @dataclass(frozen=True)
 class TensorSpec:
@@ -81,6 +103,14 @@ class TensorSpec:
             and len(shape) == len(self.shape)
             and all(want in (None, met) for want, met in zip(self.sample_shape, shape[1:], strict=True))
         )
+
+    def real(self, array: Array) -> Array:
+        """What an array of this tensor stands for: real values, float32, where the tensor is quantized; else itself."""
+        return array if self.quantization is None else self.quantization.dequantize(array)
+
+    def stored(self, real: Array) -> Array:
+        """Real values as an array of this tensor: the opposite of ``real``."""
+        return real if self.quantization is None else self.quantization.quantize(real, self.dtype)
 
     def __str__(self) -> str:
         return f"{self.name} {self.dtype}{format_shape(self.shape)}"
@@ -165,6 +195,9 @@ class Artifact:
         tolerance: what parity with the reference means for this artifact.
         opset: of ONNX's default domain; ``None`` for other formats.
         signature: the name of the TFLite signature; ``None`` for other formats.
+        cases: golden vectors of its own, which the self-test uses in place of the bundle's: what the artifact returned
+            when it was made. Empty for ``float32``, which is held against the model itself.
+        snr: output → signal-to-noise ratio against the model on held-out data, dB; empty for ``float32``.
     """
 
     role: Role
@@ -176,6 +209,8 @@ class Artifact:
     tolerance: Tolerance
     opset: int | None = None
     signature: str | None = None
+    cases: tuple[GoldenCase, ...] = ()
+    snr: Mapping[str, float] = field(default_factory=dict)
 
     def __str__(self) -> str:
         return f"{self.role} {self.format} {self.precision}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,12 +12,10 @@ from hypothesis import strategies as st
 from tests.vectors.manifests import BASE, FULL, changed
 
 from aetool_runtime.errors import AetoolError, InputError, IntegrityError, ManifestError
+from aetool_runtime.golden import ELEMENT_BYTES, GoldenCase, GoldenTensor
 from aetool_runtime.manifest import (
-    ELEMENT_BYTES,
     FileEntry,
     Golden,
-    GoldenCase,
-    GoldenTensor,
     Manifest,
     check_path,
     format_manifest,
@@ -91,7 +90,7 @@ def artifacts(draw: st.DrawFn, key: tuple[Any, str, str], paths: list[str], gold
     role, format_name, precision = key
     more = [name for name in ("latent_mean", "latent_logvar") if draw(st.booleans())]
     given_name, returned = ROLE_TENSORS[role]
-    return Artifact(
+    artifact = Artifact(
         role=role,
         format=format_name,
         precision=precision,
@@ -101,7 +100,21 @@ def artifacts(draw: st.DrawFn, key: tuple[Any, str, str], paths: list[str], gold
         tolerance=Tolerance(draw(POSITIVE), draw(st.just(0.0) | POSITIVE)),
         opset=draw(st.none() | st.integers(0, 99)),
         signature=draw(st.none() | TEXT),
+        snr=draw(st.dictionaries(TEXT, NUMBER, max_size=2)),
     )
+    return draw(with_own_cases(artifact)) if draw(st.booleans()) else artifact
+
+
+@st.composite
+def with_own_cases(draw: st.DrawFn, artifact: Artifact) -> Artifact:
+    """The artifact with golden vectors of its own, and its tensors made small enough for them."""
+    specs = [replace(spec, shape=(None, 2), quantization=None) for spec in (*artifact.inputs, *artifact.outputs)]
+    offsets = st.integers(0, 100 - 3 * 2 * max(ELEMENT_BYTES.values()))
+    cases = []
+    for count in draw(st.lists(st.integers(1, 3), min_size=1, max_size=2)):
+        held = {spec.name: GoldenTensor(spec.dtype, (count, 2), draw(offsets)) for spec in specs}
+        cases.append(GoldenCase(draw(TEXT), held))
+    return replace(artifact, inputs=(specs[0],), outputs=tuple(specs[1:]), cases=tuple(cases))
 
 
 @st.composite
@@ -135,9 +148,13 @@ def manifests(draw: st.DrawFn) -> Manifest:
     minimum, maximum = draw(pairs(NUMBER, NUMBER, 0))
     golden = draw(goldens(golden_path, sizes[golden_path]))
     samples = {name: (t.dtype, t.shape[1:]) for case in golden.cases for name, t in case.tensors.items()}
+    made = tuple(draw(artifacts(key, paths, samples)) for key in keys)
+    unscaled = {spec.name for artifact in made if artifact.cases for spec in artifact.outputs} - set(golden.scales)
+    scales = {**golden.scales, **{name: OutputScale((draw(NUMBER),), (draw(POSITIVE),)) for name in unscaled}}
+    golden = replace(golden, scales=scales)
     return Manifest(
         name=draw(TEXT),
-        artifacts=tuple(draw(artifacts(key, paths, samples)) for key in keys),
+        artifacts=made,
         files={path: FileEntry(draw(st.integers(0, 2**256 - 1)).to_bytes(32).hex(), sizes[path]) for path in paths},
         golden=golden,
         normalization=Normalization(*draw(pairs(NUMBER, NUMBER.filter(lambda scale: scale != 0)))),

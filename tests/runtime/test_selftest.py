@@ -16,7 +16,7 @@ from tests.vectors.bundles import with_manifest
 from aetool_runtime import open_bundle, self_test
 from aetool_runtime.errors import BackendError, ManifestError
 from aetool_runtime.report import check_json, format_report
-from aetool_runtime.selftest import Case, Check, check_artifacts, golden_cases
+from aetool_runtime.selftest import Case, Check, Trial, check_artifacts, golden_cases
 from aetool_runtime.specs import Array, TensorSpec
 
 RIGHT = Affine()
@@ -122,7 +122,7 @@ def test_golden_vectors_of_another_shape_fail_and_do_not_crash(
     cases = golden_of(weights, samples(2, wide))
     bundle = open_bundle(write_bundle(tmp_path / "b", make(RIGHT)))
     scales = bundle.manifest.golden.scales
-    checks = list(check_artifacts(bundle.manifest.artifacts, bundle.read, cases, scales))
+    checks = list(check_artifacts(bundle.manifest.artifacts, bundle.read, lambda _: Trial(cases), scales))
     assert failed(checks) == {"encoder", "autoencoder"}
     assert "expected float32[batch, 6], as the manifest says" in str(checks[0].error)
 
@@ -138,7 +138,8 @@ def test_an_artifact_that_returns_another_shape_than_it_declares_fails(
         replace(artifact, outputs=(replace(artifact.outputs[0], shape=shape),)) if artifact.role == role else artifact
         for artifact in bundle.manifest.artifacts
     ]
-    checks = list(check_artifacts(wrong, bundle.read, golden_cases(bundle), bundle.manifest.golden.scales))
+    trial = Trial(golden_cases(bundle))
+    checks = list(check_artifacts(wrong, bundle.read, lambda _: trial, bundle.manifest.golden.scales))
     assert failed(checks) == {role}
     assert {type(check.error) for check in checks if not check.passed} == {BackendError}
 
@@ -147,7 +148,8 @@ def test_an_artifact_that_returns_another_type_than_it_declares_fails(tmp_path: 
     bundle = open_bundle(write_bundle(tmp_path / "b", bundle_of(*onnx_files())))
     encoder = bundle.manifest.artifacts[0]
     wrong = replace(encoder, outputs=(replace(encoder.outputs[0], dtype="float16"),))
-    [check] = check_artifacts([wrong], bundle.read, golden_cases(bundle), bundle.manifest.golden.scales)
+    trial = Trial(golden_cases(bundle))
+    [check] = check_artifacts([wrong], bundle.read, lambda _: trial, bundle.manifest.golden.scales)
     assert "latent is float32[5, 2]; expected float16[batch, 2]" in str(check.error)
 
 

@@ -17,8 +17,8 @@ import onnx
 from ai_edge_litert import schema_py_generated as tflite
 from onnx import TensorProto, helper, numpy_helper
 
-from aetool_exporters.bundle_writer import bundle_files, make_golden, write_folder
-from aetool_runtime.manifest import Manifest
+from aetool_exporters.bundle_writer import GOLDEN_PATH, GoldenFile, bundle_files, write_folder
+from aetool_runtime.manifest import Golden, Manifest
 from aetool_runtime.parity import DEFAULT_TOLERANCES, output_scale
 from aetool_runtime.selftest import Case
 from aetool_runtime.specs import Array, Artifact, Normalization, Role, TensorSpec
@@ -190,7 +190,8 @@ def model_of(artifacts: list[Artifact], cases: list[Case]) -> tuple[Manifest, by
     held = {name: array for name, array in cases[0].tensors.items() if name != "input"}
     per_channel = {"latent": 1, "reconstruction": 6}
     outputs = {name: output_scale(array, zero=[0.0] * per_channel[name]) for name, array in held.items()}
-    golden, data = make_golden(cases, outputs)
+    golden_file = GoldenFile()
+    golden = Golden(GOLDEN_PATH, outputs, tuple(map(golden_file.place, cases)))
     manifest = Manifest(
         name="tiny",
         artifacts=tuple(artifacts),
@@ -202,7 +203,7 @@ def model_of(artifacts: list[Artifact], cases: list[Case]) -> tuple[Manifest, by
         parameters={"encoder": 14, "decoder": 18},
         created_with={"numpy": "2"},
     )
-    return manifest, data
+    return manifest, golden_file.data
 
 
 def bundle_of(

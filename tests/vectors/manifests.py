@@ -70,6 +70,7 @@ FULL: dict[str, Any] = {
     "files": {**BASE["files"], "graphs/model.tflite": {"sha256": SHA, "bytes": 0}},
 }
 
+OWN_CASE: dict[str, Any] = BASE["golden"]["cases"][0]
 ABSENT = object()
 WRONG = {"null": None, "false": False, "a text": "x", "1.5": 1.5, "an empty array": [], "an empty object": {}}
 ENCODER, CASE, QUANTIZATION = "artifacts.0", "golden.cases.0.tensors", "artifacts.1.outputs.0.quantization"
@@ -304,6 +305,30 @@ CHANGES: dict[str, tuple[Any, ...]] = {
     "a golden tensor that no artifact has": (
         "ok", (f"{CASE}.reconstruction", TENSOR), ("golden.scales.reconstruction", {"center": [0], "scale": [1]})
     ),
+    # golden vectors of one artifact
+    "an artifact with cases of its own": ("ok", (f"{ENCODER}.cases", [OWN_CASE]), (f"{ENCODER}.snr", {"latent": 40.5})),
+    "no case of its own": ("manifest", (f"{ENCODER}.cases", [])),
+    "cases of its own that are null": ("ok", (f"{ENCODER}.cases", None)),
+    "a case of its own without the output": ("manifest", (f"{ENCODER}.cases", [{
+        "name": "x", "tensors": {"input": OWN_CASE["tensors"]["input"]}}])),
+    "a case of its own with another tensor": ("manifest", (f"{ENCODER}.cases", [{
+        "name": "x", "tensors": {**OWN_CASE["tensors"], "reconstruction": TENSOR}}])),
+    "a case of its own of another type": ("manifest", (f"{ENCODER}.cases", [{
+        "name": "x", "tensors": {**OWN_CASE["tensors"], "latent": {"dtype": "int8", "shape": [2, 2], "offset": 64}}}])),
+    "a case of its own that reaches past the file": ("manifest", (f"{ENCODER}.cases", [{
+        "name": "x", "tensors": {**OWN_CASE["tensors"], "latent": {**TENSOR, "offset": 68}}}])),
+    "a case of its own of two sizes": ("manifest", (f"{ENCODER}.cases", [{
+        "name": "x", "tensors": {**OWN_CASE["tensors"], "latent": {**TENSOR, "shape": [1, 2]}}}])),
+    "an artifact with cases of its own and no scale for its output": (
+        "manifest", ("artifacts", [ENCODER_ARTIFACT, {**ENCODER_ARTIFACT, "precision": "int8", "cases": [{
+            "name": "x", "tensors": {**OWN_CASE["tensors"], "latent_mean": TENSOR}}], "outputs": [
+            *ENCODER_ARTIFACT["outputs"], {"name": "latent_mean", "dtype": "float32", "shape": [None, 2]}]}])
+    ),
+    "an artifact of integers beside golden vectors that are none": (
+        "ok", (f"{ENCODER}.inputs.0.dtype", "int8"), (f"{ENCODER}.cases", [{"name": "x", "tensors": {
+            **OWN_CASE["tensors"], "input": {"dtype": "int8", "shape": [2, 6], "offset": 0}}}])
+    ),
+    "a ratio that is a text": ("manifest", (f"{ENCODER}.snr", {"latent": "40"})),
     # for people
     "a normalization by 0": ("manifest", ("normalization.scale", [0])),
     "a normalization by -0.0": ("manifest", ("normalization.scale", [-0.0])),

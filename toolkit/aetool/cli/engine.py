@@ -23,7 +23,7 @@ class Engine:
     backend: str | None
     device: str
     threads: int
-    precision: str
+    precision: str | None
 
     def open(self, bundle: Path) -> Autoencoder:
         """Open a bundle to run on it."""
@@ -38,14 +38,16 @@ def engine_options(function: Callable[..., None]) -> Callable[..., None]:
     """``--backend``, ``--device``, ``--threads`` and ``--precision``, handed on as one ``engine``."""
 
     @wraps(function)
-    def command(backend: str | None, device: str, threads: int, precision: str, **others: Any) -> None:
+    def command(backend: str | None, device: str, threads: int, precision: str | None, **others: Any) -> None:
         function(engine=Engine(backend, device, threads, precision), **others)
 
     options = [
         click.option("--backend", help="onnxruntime, litert, ... [default: the first that is installed]"),
         click.option("--device", default="cpu", show_default=True, help="cpu, cuda, ...; never another one silently."),
         click.option("--threads", type=int, default=1, show_default=True, help="For one call; 0 for all cores."),
-        click.option("--precision", default="float32", show_default=True, help="Which of the bundle's artifacts."),
+        click.option(
+            "--precision", help="Which of the bundle's artifacts. [default: float32, else the first]"
+        ),
     ]
     for option in reversed(options):
         command = option(command)

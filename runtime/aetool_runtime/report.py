@@ -39,6 +39,7 @@ def check_json(check: Check) -> dict[str, Any]:
         "device": check.device,
         "passed": check.passed,
         "error": None if check.error is None else check.error.what,
+        "snr": {outcome.tensor: outcome.snr for outcome in check.fidelity},
         "cases": [_report_json(report) for report in check.reports],
     }
 

@@ -12,8 +12,8 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 from tests.runtime.tiny import NAMES
 
-from aetool_exporters.bundle_writer import bundle_files, make_golden, write_folder
-from aetool_runtime.manifest import Manifest
+from aetool_exporters.bundle_writer import GOLDEN_PATH, GoldenFile, bundle_files, write_folder
+from aetool_runtime.manifest import Golden, Manifest
 from aetool_runtime.parity import DEFAULT_TOLERANCES, output_scale
 from aetool_runtime.selftest import Case
 from aetool_runtime.specs import Array, Artifact, Role, TensorSpec
@@ -52,7 +52,8 @@ def write_linear(
     decoded = (encoded.astype("f4") @ inverse).reshape(golden, *(returned or shape))
     cases = [Case("held-out", {"input": samples, "latent": encoded, "reconstruction": decoded})]
     outputs = {name: output_scale(cases[0].tensors[name]) for name in ("latent", "reconstruction")}
-    vectors, data = make_golden(cases, outputs)
+    golden_file = GoldenFile()
+    vectors = Golden(GOLDEN_PATH, outputs, tuple(map(golden_file.place, cases)))
     kind = "int32" if integers else "float32"
     specs = {
         "input": TensorSpec("input", "float32", (None, *shape)),
@@ -70,7 +71,7 @@ def write_linear(
         golden=vectors,
         **members,
     )
-    write_folder(folder, bundle_files(replace(manifest, files={}), {**files, vectors.path: data}))
+    write_folder(folder, bundle_files(replace(manifest, files={}), {**files, vectors.path: golden_file.data}))
     return folder
 
 

@@ -40,6 +40,8 @@ def test_a_window_checkpoint(conv1d_checkpoint):
     recording = open_source("builtin:ecg").array()
     np.testing.assert_array_equal(checkpoint.held_out[-1], recording[-256:])  # raw, and of the end: the test part
     training = recording[: 1500 * 256]
+    assert checkpoint.calibration.shape == (256, 256, 2)
+    np.testing.assert_array_equal(checkpoint.calibration[0], recording[:256])  # of the beginning: the training part
     assert checkpoint.minimum == tuple(training.min(axis=0))
     assert checkpoint.maximum == tuple(training.max(axis=0))
 
@@ -50,7 +52,9 @@ def test_the_index_counts_and_digests(dense_checkpoint):
     assert index["parameters"] == {"encoder": 784 * 64 + 64 + 64 * 32 + 32, "decoder": 32 * 64 + 64 + 64 * 784 + 784}
 
 
-@pytest.mark.parametrize("name", ["encoder.keras", "decoder.keras", "config.toml", "metrics.json", "held_out.npy"])
+@pytest.mark.parametrize(
+    "name", ["encoder.keras", "decoder.keras", "config.toml", "metrics.json", "held_out.npy", "calibration.npy"]
+)
 def test_a_changed_or_missing_file_is_named(copy, name):
     content = bytearray((copy / name).read_bytes())
     content[len(content) // 2] ^= 1

@@ -245,7 +245,8 @@ def test_nothing_is_left_beside_the_checkpoint(tmp_path):
     train(DENSE, vectors(tmp_path), folder / "model")
     assert [path.name for path in folder.iterdir()] == ["model"]
     assert {path.name for path in (folder / "model").iterdir()} == {
-        "encoder.keras", "decoder.keras", "config.toml", "metrics.json", "held_out.npy", "checkpoint.json", "training",
+        "encoder.keras", "decoder.keras", "config.toml", "metrics.json", "held_out.npy", "calibration.npy",
+        "checkpoint.json", "training",
     }  # fmt: skip
 
 

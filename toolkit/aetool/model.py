@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from aetool.data import Report, open_source, read_samples
+from aetool.data import Report, Source, open_source, read_samples
 from aetool_runtime.errors import InputError, UsageError
 from aetool_runtime.specs import Array
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from aetool_exporters.cases import Samples
     from aetool_exporters.reference import Reference
 
-__all__ = ["Model", "load_model", "model_of", "read_for"]
+__all__ = ["Model", "load_model", "model_of", "open_for", "read_for"]
 
 _VERIFY_SAMPLES = 256
 _PRIORS = {"variational": "standard_normal", "adversarial": "standard_normal"}  # what training pulls latents towards
@@ -29,6 +29,7 @@ class Model:
         name: for the manifest; does not depend on where the model lies.
         reference: its encoder, decoder and normalization.
         samples: the held-out samples of a checkpoint; ``None`` for a Keras file.
+        calibration: raw samples of a checkpoint's training part; ``None`` for a Keras file.
         notice: what the user should know about how it was read, or nothing.
     """
 
@@ -36,6 +37,7 @@ class Model:
     reference: Reference
     samples: Samples | None
     notice: str = ""
+    calibration: Array | None = None
 
 
 def load_model(path: Path, *, latent: str | None = None) -> Model:
@@ -84,7 +86,7 @@ def model_of(checkpoint: Checkpoint) -> Model:
         tokenizer=checkpoint.tokenizer,
     )
     samples = Samples(checkpoint.held_out, checkpoint.minimum, checkpoint.maximum)
-    return Model(checkpoint.config.model.family, reference, samples)
+    return Model(checkpoint.config.model.family, reference, samples, calibration=checkpoint.calibration)
 
 
 def _from_keras_file(path: Path, latent: str | None) -> Model:
@@ -101,10 +103,18 @@ def _from_keras_file(path: Path, latent: str | None) -> Model:
 def read_for(reference: Reference, data: str, report: Report) -> Array:
     """At most 256 samples of ``data`` as a model takes them, [n, …] in raw units, to verify with.
 
-    Rows for free dimensions are taken as large as they are.
-
     Raises:
         InputError: the data cannot be read, or do not fit.
+    """
+    source, shape = open_for(reference, data)
+    return read_samples(source, shape, limit=_VERIFY_SAMPLES, report=report)
+
+
+def open_for(reference: Reference, data: str) -> tuple[Source, tuple[int, ...]]:
+    """A source, and the shape of the samples that a model takes from it: free dimensions as large as the rows are.
+
+    Raises:
+        InputError: the data cannot be opened, or their rows are no samples.
     """
     source = open_source(data, tokenizer=reference.tokenizer)
     wanted = reference.given.sample_shape
@@ -116,4 +126,4 @@ def read_for(reference: Reference, data: str, report: Report) -> Array:
     shape = (
         [there if size is None else size for size, there in zip(wanted, row, strict=True)] if None in wanted else wanted
     )
-    return read_samples(source, [size or 0 for size in shape], limit=_VERIFY_SAMPLES, report=report)
+    return source, tuple(size or 0 for size in shape)

@@ -11,7 +11,7 @@ from aetool_runtime.selftest import Check
 
 __all__ = ["HEADER", "check_row", "echo_checks"]
 
-HEADER = ("artifact", "runs on", "worst error", "at", "of scale", "PSNR dB", "passes from", "verdict")
+HEADER = ("artifact", "runs on", "worst error", "at", "of scale", "PSNR dB", "passes from", "SNR dB", "verdict")
 
 
 def echo_checks(checks: Sequence[Check]) -> None:
@@ -23,11 +23,12 @@ def echo_checks(checks: Sequence[Check]) -> None:
 
 
 def check_row(check: Check) -> tuple[str, ...]:
-    """A check in one line: its report that is nearest to failing."""
+    """A check in one line: its report that is nearest to failing, and how near a reduced precision is to the model."""
     where = (str(check.artifact), f"{check.backend}/{check.device}")
+    verdict = (_ratio(check), "ok" if check.passed else "FAILED")
     report = check.worst
     if report is None:
-        return (*where, "-", "-", "-", "-", "-", "FAILED")
+        return (*where, "-", "-", "-", "-", "-", *verdict)
     place = f"{report.case}, {report.tensor}{list(report.worst_index)}"
     return (
         *where,
@@ -36,5 +37,10 @@ def check_row(check: Check) -> tuple[str, ...]:
         f"{report.relative_error:.1e}",
         f"{report.psnr:.1f}",
         f"atol {report.smallest.atol:.1e}, rtol {report.smallest.rtol:.1e}",
-        "ok" if check.passed else "FAILED",
+        *verdict,
     )
+
+
+def _ratio(check: Check) -> str:
+    """Of the role's own output; only a reduced precision has one."""
+    return f"{check.fidelity[0].snr:.1f}" if check.fidelity else ""

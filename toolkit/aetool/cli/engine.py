@@ -45,9 +45,7 @@ def engine_options(function: Callable[..., None]) -> Callable[..., None]:
         click.option("--backend", help="onnxruntime, litert, ... [default: the first that is installed]"),
         click.option("--device", default="cpu", show_default=True, help="cpu, cuda, ...; never another one silently."),
         click.option("--threads", type=int, default=1, show_default=True, help="For one call; 0 for all cores."),
-        click.option(
-            "--precision", help="Which of the bundle's artifacts. [default: float32, else the first]"
-        ),
+        click.option("--precision", help="Which of the bundle's artifacts. [default: float32, else the first]"),
     ]
     for option in reversed(options):
         command = option(command)

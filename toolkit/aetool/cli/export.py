@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,7 @@ import click
 
 from aetool.cli.checks import echo_checks
 from aetool.cli.output import emit_json, fail, log, next_step
+from aetool.cli.reduced import Reduced, reduced_options
 from aetool_runtime.errors import InputError, ParityError
 from aetool_runtime.report import check_json
 
@@ -33,6 +35,7 @@ __all__ = ["command"]
 @click.option(
     "--data", metavar="DATA", help="Real samples to verify with. [default: the checkpoint's held-out samples]"
 )
+@reduced_options
 @click.option("--opset", type=int, default=17, show_default=True, help="ONNX operator set.")
 @click.option("--zip", "as_zip", is_flag=True, help="Write one file instead of a folder.")
 @click.option(
@@ -55,6 +58,7 @@ def command(
     name: str | None,
     latent: str | None,
     data: str | None,
+    reduced: Reduced,
     opset: int,
     as_zip: bool,
     golden: str,
@@ -70,6 +74,7 @@ def command(
 
     \b
     aetool export model --onnx
+    aetool export model --precision float32,int8
     aetool export autoencoder.keras --data windows.npy -o sensor.aepkg
     """
     from aetool_exporters.pipeline import ExportOptions, check_output
@@ -77,6 +82,7 @@ def command(
     target = output or Path(f"{_stem(model)}.aepkg")
     options = ExportOptions(
         formats=_formats(onnx, tflite, formats),
+        precisions=reduced.precisions,
         opset=opset,
         zip=as_zip,
         golden=golden,
@@ -90,6 +96,7 @@ def command(
     samples = _samples(loaded, data)
     if samples is None:
         log("no real samples were given, so parity is checked on made-up ones; better: --data FILE")
+    options = replace(options, quantization=reduced.quantization(loaded, log))
     if dry_run:
         _tell_plan(loaded, target, options, as_json)
     else:
@@ -144,10 +151,10 @@ def _export(
 ) -> None:
     from aetool_exporters.pipeline import export_reference
 
-    log(f"converting to {' and '.join(options.formats)}, then verifying")
+    log(f"converting to {' and '.join(options.formats)} at {' and '.join(options.precisions)}, then verifying")
     checks: list[Check] = []
     try:
-        bundle = export_reference(loaded.reference, target, name, samples, options, checks.append)
+        bundle = export_reference(loaded.reference, target, name, samples, options, checks.append, log)
     except ParityError as error:
         if not as_json:
             echo_checks(checks)

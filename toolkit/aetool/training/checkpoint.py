@@ -8,6 +8,7 @@
 ``metrics.json``    loss curve, best epoch, sizes of the parts, evaluation on the test part beside baselines (raw units)
 ``held_out.npy``    float32 [n, *input_shape]: what the encoder takes for raw samples of the test part, evenly spread,
                     at most 256 and 4 MB; int32 for tokens
+``calibration.npy`` the same of the training part: what ranges are measured on when the model is quantized
 ``checkpoint.json`` written last; see below
 ``training/``       TensorBoard logs; while a run is not finished, its state (not part of the checkpoint)
 ==================  ====================================================================================================
@@ -20,7 +21,7 @@
 - ``input``: ``minimum`` and ``maximum`` seen in training, raw units, one value per channel.
 - ``parameters``: numbers of weights of ``encoder`` and ``decoder``.
 - ``tokenizer``: of a model of text: the object that a bundle's manifest has (FORMAT.md); else absent.
-- ``files``: file name → sha256 (hex) of the five files above.
+- ``files``: file name → sha256 (hex) of the six files above.
 """
 
 from __future__ import annotations
@@ -48,8 +49,9 @@ if TYPE_CHECKING:
 __all__ = ["CONFIG", "Checkpoint", "is_checkpoint", "load_checkpoint", "write_checkpoint"]
 
 CONFIG = "config.toml"
-_ENCODER, _DECODER, _METRICS, _HELD_OUT = "encoder.keras", "decoder.keras", "metrics.json", "held_out.npy"
-_FILES = (_ENCODER, _DECODER, CONFIG, _METRICS, _HELD_OUT)
+_ENCODER, _DECODER, _METRICS = "encoder.keras", "decoder.keras", "metrics.json"
+_HELD_OUT, _CALIBRATION = "held_out.npy", "calibration.npy"
+_FILES = (_ENCODER, _DECODER, CONFIG, _METRICS, _HELD_OUT, _CALIBRATION)
 _INDEX = "checkpoint.json"
 _FORMAT, _VERSION = "aetool-checkpoint", 1
 
@@ -65,6 +67,7 @@ class Checkpoint:
         normalization: between raw values and the models'.
         metrics: what ``metrics.json`` holds.
         held_out: float32 or int32 [n, *input_shape], what the encoder takes for raw samples of the test part.
+        calibration: the same of the training part.
         minimum, maximum: seen in training, raw units, one value per channel (the last axis).
         tokenizer: how text becomes what the encoder takes; ``None`` where that is no text.
     """
@@ -75,6 +78,7 @@ class Checkpoint:
     normalization: Normalization
     metrics: Mapping[str, Any] = field(repr=False)
     held_out: Array = field(repr=False)
+    calibration: Array = field(repr=False)
     minimum: tuple[float, ...] = field(repr=False)
     maximum: tuple[float, ...] = field(repr=False)
     tokenizer: Tokenizer | None = field(default=None, repr=False)
@@ -100,6 +104,7 @@ def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
     (folder / CONFIG).write_text(config_text(checkpoint.config), encoding="utf-8")
     (folder / _METRICS).write_text(_json(checkpoint.metrics), encoding="utf-8")
     np.save(folder / _HELD_OUT, checkpoint.held_out)
+    np.save(folder / _CALIBRATION, checkpoint.calibration)
     index = {
         "format": _FORMAT,
         "version": _VERSION,
@@ -136,6 +141,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
         normalization=Normalization(tuple(normalization["offset"]), tuple(normalization["scale"])),
         metrics=json.loads((path / _METRICS).read_text("utf-8")),
         held_out=np.load(path / _HELD_OUT, allow_pickle=False),
+        calibration=np.load(path / _CALIBRATION, allow_pickle=False),
         minimum=tuple(seen["minimum"]),
         maximum=tuple(seen["maximum"]),
         tokenizer=parse_tokenizer(Node(index, str(path / _INDEX)).get("tokenizer")),

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from aetool.balance import group_report
 from aetool.config import BalanceConfig, Config, config_text
+from aetool.data import Dataset
 from aetool.evaluation import evaluate
 from aetool.evaluation.subject import Subject
 from aetool.models.corruption import shrink
@@ -32,7 +33,7 @@ from aetool_runtime.specs import Array
 
 __all__ = ["train"]
 
-_HELD_OUT_SAMPLES, _HELD_OUT_BYTES = 256, 4_000_000
+_KEPT_SAMPLES, _KEPT_BYTES = 256, 4_000_000
 
 
 def train(
@@ -139,7 +140,8 @@ def _finish(plan: Plan, trainer: Trainer, folder: RunFolder, unbalanced: Plan | 
         config=plan.config,
         normalization=plan.data.normalization,
         metrics=_metrics(plan, trainer) | _groups(plan, unbalanced),
-        held_out=_held_out(plan),
+        held_out=_kept(plan, plan.data.split.test),
+        calibration=_kept(plan, plan.data.training),
         minimum=_floats(seen.minimum),
         maximum=_floats(seen.maximum),
         tokenizer=plan.data.tokenizer,
@@ -179,12 +181,12 @@ def _subject(plan: Plan) -> Subject:
     return Subject(plan.config, plan.autoencoder, plan.data)
 
 
-def _held_out(plan: Plan) -> Array:
-    """What the encoder takes for samples of the test part, evenly spread over it."""
-    test, task = plan.data.split.test, plan.config.task
-    size = 4 * int(np.prod(test.sample_shape))
-    count = min(len(test), _HELD_OUT_SAMPLES, max(1, _HELD_OUT_BYTES // size))
-    samples = test.take(np.arange(count) * len(test) // count)
+def _kept(plan: Plan, part: Dataset) -> Array:
+    """What the encoder takes for samples of a part, evenly spread over it."""
+    task = plan.config.task
+    size = 4 * int(np.prod(part.sample_shape))
+    count = min(len(part), _KEPT_SAMPLES, max(1, _KEPT_BYTES // size))
+    samples = part.take(np.arange(count) * len(part) // count)
     return shrink(samples, task.factor) if task.kind == "super_resolution" else samples
 
 

@@ -6,12 +6,16 @@ import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.exporters import matrix_plugin
 
 from aetool_exporters import Reference, Samples
+from aetool_runtime.backends import _plugins
 from aetool_runtime.specs import Normalization
 
 WINDOW, CHANNELS, LATENT = 32, 2, 6
@@ -59,3 +63,23 @@ def samples() -> Samples:
     rng = np.random.default_rng(5)
     values = NORMALIZATION.invert(rng.normal(size=(64, WINDOW, CHANNELS)))
     return Samples.of(values)
+
+
+@pytest.fixture
+def registered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Installs distributions: a folder with nothing but entry points is one."""
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setitem(sys.modules, "matrix_plugin", matrix_plugin)
+    matrix_plugin.register(tmp_path, "matrix_plugin")
+    yield tmp_path
+    _plugins.cache_clear()
+
+
+@pytest.fixture(scope="module")
+def linear() -> Reference:
+    import keras
+
+    keras.utils.set_random_seed(2)
+    encoder = keras.Sequential([keras.Input((6,)), keras.layers.Dense(2)])
+    decoder = keras.Sequential([keras.Input((2,)), keras.layers.Dense(6)])
+    return Reference(encoder, decoder, Normalization())

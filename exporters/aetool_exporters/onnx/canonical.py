@@ -17,7 +17,7 @@ from aetool_exporters.onnx.ordering import ordered_nodes, reads, subgraphs
 from aetool_exporters.onnx.scope import Scope
 from aetool_runtime.errors import ConversionError
 
-__all__ = ["canonicalize", "serialize"]
+__all__ = ["canonicalize", "serialize", "trace_canonical"]
 
 _PRODUCER = "aetool"
 _DEFAULT_DOMAIN = ("", "ai.onnx")
@@ -29,12 +29,22 @@ def canonicalize(model: onnx.ModelProto) -> onnx.ModelProto:
     Raises:
         ConversionError: the model has functions of its own or sparse constants, which no converter here writes.
     """
+    return trace_canonical(model)[0]
+
+
+def trace_canonical(model: onnx.ModelProto) -> tuple[onnx.ModelProto, dict[str, str]]:
+    """The same, and each node's new name → the one it had; those in bodies are left out.
+
+    Raises:
+        ConversionError: see ``canonicalize``.
+    """
     if model.functions or model.training_info:
         raise ConversionError("the graph has functions of its own", expected="standard ONNX operations only")
     interface = [tensor.name for tensor in (*model.graph.input, *model.graph.output)]
     source = onnx.GraphProto()
     source.CopyFrom(model.graph)
     settle_identities(source)
+    origins = [node.name for node in ordered_nodes(source)]
     graph = _canonical_graph(source, Scope.outermost(interface))
     result = onnx.ModelProto(ir_version=model.ir_version, producer_name=_PRODUCER, graph=graph)
     used = {_domain(node.domain) for node in _all_nodes(graph)} | {""}
@@ -42,7 +52,7 @@ def canonicalize(model: onnx.ModelProto) -> onnx.ModelProto:
     result.opset_import.extend(onnx.helper.make_opsetid(name, versions[name]) for name in sorted(used))
     for entry in sorted(model.metadata_props, key=lambda entry: entry.key):
         result.metadata_props.add(key=entry.key, value=entry.value)
-    return result
+    return result, {node.name: origin for node, origin in zip(graph.node, origins, strict=True)}
 
 
 def serialize(model: onnx.ModelProto) -> bytes:

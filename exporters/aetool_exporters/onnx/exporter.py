@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from aetool_exporters.metadata import describe
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from aetool_exporters.metadata import PREFIX, describe
 from aetool_exporters.precision import check_precision
-from aetool_exporters.reference import Reference
+from aetool_exporters.quantization.affine import Affine
+from aetool_exporters.reference import Interface, Reference
 from aetool_exporters.request import Exported, ExportRequest
 from aetool_runtime.errors import DependencyError, UsageError
 from aetool_runtime.parity import DEFAULT_TOLERANCES
-from aetool_runtime.specs import Artifact, Role
+from aetool_runtime.specs import Artifact, Quantization, Role, TensorSpec, format_shape
+
+if TYPE_CHECKING:
+    from aetool_exporters.onnx.build import FloatGraph
 
 __all__ = ["OPSETS", "OnnxExporter"]
 
@@ -20,22 +28,61 @@ class OnnxExporter:
     """Keras → ONNX through TensorFlow's graph. See ``Exporter``."""
 
     format = "onnx"
-    precisions: tuple[str, ...] = ("float32",)
+    precisions: tuple[str, ...] = ("float32", "float16", "dynamic_range", "int8")
+
+    def __init__(self) -> None:
+        self._last: tuple[Reference, ExportRequest, dict[Role, FloatGraph]] | None = None
 
     def export(self, reference: Reference, request: ExportRequest) -> Exported:
         """Convert every role to ``onnx/ROLE.PRECISION.onnx``.
 
         Raises:
-            UsageError: a precision or opset that this exporter does not have.
+            UsageError: a precision or opset that this exporter does not have, int8 without data to calibrate with, or
+                an unknown layer to keep in float32.
             UnsupportedOperatorError: an operation without an ONNX counterpart; names it, and the layer where known.
             ConversionError: the converter failed, or its result is not valid ONNX.
-            DependencyError: the ``export`` extra is not installed.
+            DependencyError: the ``export`` extra is not installed; for int8, ONNX Runtime either.
         """
         check_precision(self.format, self.precisions, request.precision)
         _check_opset(request.opset)
-        artifacts = tuple(_artifact(reference, request, role) for role in reference.roles)
-        files = {artifact.path: _file(reference, request, artifact.role) for artifact in artifacts}
-        return Exported(artifacts, files)
+        graphs = self._float_graphs(reference, request)
+        if request.precision == "float32":
+            interfaces = {role: reference.interface(role) for role in graphs}
+            artifacts = tuple(_artifact(role, request, interface) for role, interface in interfaces.items())
+            return Exported(artifacts, {artifact.path: graphs[artifact.role].data for artifact in artifacts})
+        return _reduced(graphs, reference, request)
+
+    def _float_graphs(self, reference: Reference, request: ExportRequest) -> dict[Role, FloatGraph]:
+        """The float32 graphs, kept for other precisions of the same model: TensorFlow is asked once."""
+        at_float32 = ExportRequest(request.name, opset=request.opset)
+        if self._last is not None and self._last[0] is reference and self._last[1] == at_float32:
+            return self._last[2]
+        try:
+            from aetool_exporters.onnx.build import build
+        except ImportError as error:
+            hint = "pip install 'aetool[export]'"
+            raise DependencyError(f"ONNX cannot be written here ({error})", hint=hint) from error
+        graphs = {
+            role: build(reference, role, request.opset, describe(reference, at_float32, (role,)))
+            for role in reference.roles
+        }
+        self._last = (reference, at_float32, graphs)
+        return graphs
+
+
+def _reduced(graphs: Mapping[Role, FloatGraph], reference: Reference, request: ExportRequest) -> Exported:
+    from aetool_exporters.onnx.build import finish
+    from aetool_exporters.onnx.quantization.reduction import reduce
+
+    reduced, notices = reduce(graphs, request.precision, request.quantization)
+    artifacts, files = [], {}
+    for role, graph in reduced.items():
+        interface = _with_integers(reference.interface(role), graph.quantized)
+        artifact = _artifact(role, request, interface)
+        metadata = describe(reference, request, (role,)) | _tensor_entries(interface)
+        files[artifact.path] = finish(graph.model, interface, metadata)
+        artifacts.append(artifact)
+    return Exported(tuple(artifacts), files, notices)
 
 
 def _check_opset(opset: int) -> None:
@@ -47,8 +94,7 @@ def _check_opset(opset: int) -> None:
         )
 
 
-def _artifact(reference: Reference, request: ExportRequest, role: Role) -> Artifact:
-    interface = reference.interface(role)
+def _artifact(role: Role, request: ExportRequest, interface: Interface) -> Artifact:
     return Artifact(
         role=role,
         format="onnx",
@@ -61,9 +107,17 @@ def _artifact(reference: Reference, request: ExportRequest, role: Role) -> Artif
     )
 
 
-def _file(reference: Reference, request: ExportRequest, role: Role) -> bytes:
-    try:
-        from aetool_exporters.onnx.build import build
-    except ImportError as error:
-        raise DependencyError(f"ONNX cannot be written here ({error})", hint="pip install 'aetool[export]'") from error
-    return build(reference, role, request.opset, describe(reference, request, (role,)))
+def _with_integers(interface: Interface, quantized: Mapping[str, Affine]) -> Interface:
+    def spec(tensor: TensorSpec) -> TensorSpec:
+        affine = quantized.get(tensor.name)
+        if affine is None:
+            return tensor
+        return replace(tensor, dtype="uint8", quantization=Quantization((affine.scale,), (affine.zero_point,)))
+
+    return Interface(spec(interface.given), tuple(map(spec, interface.returned)))
+
+
+def _tensor_entries(interface: Interface) -> dict[str, str]:
+    """The metadata of tensors whose type differs from the reference's."""
+    specs = (interface.given, *interface.returned)
+    return {f"{PREFIX}tensor.{spec.name}": spec.dtype + format_shape(spec.shape) for spec in specs}

@@ -1,0 +1,1 @@
+"""Precisions below float32: passes over the float graph."""

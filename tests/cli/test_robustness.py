@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
@@ -10,6 +11,7 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 from tests.runtime.tiny import samples, tiny_files, write_bundle
@@ -236,8 +238,14 @@ def test_an_infinite_number_in_a_manifest_is_refused_by_name(
 
 def test_a_keras_file_nested_deeper_than_python_goes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "deep.keras"
+    weights = io.BytesIO()
+    h5py.File(weights, "w").close()
     with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("config.json", '{"config": ' + "[" * 600 + "]" * 600 + "}")  # JSON takes it
-    monkeypatch.setattr(keras_file, "_load", lambda *_: pytest.fail("was given to Keras"))
+        nested = "[" * 600 + "]" * 600  # JSON takes it
+        archive.writestr(
+            "config.json", f'{{"class_name": "Sequential", "config": {{"name": "deep", "layers": {nested}}}}}'
+        )
+        archive.writestr("model.weights.h5", weights.getvalue())
+    monkeypatch.setattr(keras_file, "_build", lambda *_: pytest.fail("was given to Keras"))
     with pytest.raises(ModelError, match="nested too deeply"):
         keras_file.load_keras(path)

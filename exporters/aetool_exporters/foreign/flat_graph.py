@@ -38,6 +38,7 @@ class Cut:
         follows_on: it only transforms the output of the layer before it, one by one.
         only_reshapes: and does not even change the values.
         tensor: the symbolic output.
+        place: of the step that makes it, in the graph's order.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Cut:
     follows_on: bool
     only_reshapes: bool
     tensor: Any
+    place: int
 
     @property
     def closes_model(self) -> bool:
@@ -66,18 +68,29 @@ class FlatGraph:
         self.input_shape: tuple[int | None, ...] = tuple(given.shape)
         self.output_shape: tuple[int | None, ...] = tuple(returned.shape)
         self.layer_names = [step.name for step in steps]
+        self.elements = [max(map(_elements, step.outputs), default=0) for step in steps]
         self.cuts = self._cuts()
 
     def split(self, cut: Cut) -> tuple[keras.Model, keras.Model]:
-        """The models before and after a cut; they share the weights."""
+        """The models before and after a cut; they share the weights.
+
+        Where a sampling layer was, the encoder returns the mean and the log-variance.
+        """
         import keras
 
         try:
             with _unique_names([step.layer for step in self._steps]):
-                encoder = keras.Model(self._given, cut.tensor, name="encoder")
+                encoder = keras.Model(self._given, self._latents(cut), name="encoder")
                 return encoder, keras.Model(cut.tensor, self._returned, name="decoder")
         except Exception as error:  # Keras raises what the layers run into
             raise ModelError(f"Keras cannot rebuild the halves ({reason(error)})", where=cut.name) from error
+
+    def _latents(self, cut: Cut) -> Any:
+        step = self._steps[cut.place]
+        if type(step.layer).__name__ != "TakeMean":
+            return cut.tensor
+        mean = step.layer.mean
+        return [step.inputs[mean], step.inputs[1 - mean]]
 
     def _cuts(self) -> list[Cut]:
         """Where nothing but one tensor is alive: computed, and still to be used. The two ends do not count."""
@@ -90,7 +103,7 @@ class FlatGraph:
             alive = {key: tensor for key, tensor in alive.items() if last_use.get(key, -1) > place}
             made = [tensor for tensor in step.outputs if alive.keys() == {id(tensor)}]
             if made and made[0] is not self._returned:
-                cuts.append(_cut(step, made[0], self._steps[place - 1] if place else None))
+                cuts.append(_cut(step, made[0], place, self._steps[place - 1] if place else None))
         return cuts
 
 
@@ -154,14 +167,19 @@ def _transforms(step: Step, before: Step) -> bool:
     return bool(step.inputs[0].shape == step.outputs[0].shape)  # a plain operation has no weights
 
 
-def _cut(step: Step, tensor: Any, before: Step | None) -> Cut:
+def _elements(tensor: Any) -> int:
+    return prod(size or 1 for size in tensor.shape[1:])
+
+
+def _cut(step: Step, tensor: Any, place: int, before: Step | None) -> Cut:
     shape = tuple(tensor.shape)
     return Cut(
         name=step.name,
         shape=shape,
-        elements=prod(size or 1 for size in shape[1:]),
+        elements=_elements(tensor),
         model=step.closes,
         follows_on=before is not None and _transforms(step, before),
         only_reshapes=type(step.layer).__name__ in _RESHAPING,
         tensor=tensor,
+        place=place,
     )

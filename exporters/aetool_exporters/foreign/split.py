@@ -20,11 +20,15 @@ _AGREEMENT = 1e-5
 
 
 class Split(NamedTuple):
-    """The halves of a model, sharing its weights, and the name of the layer whose output is the latent."""
+    """The halves of a model, sharing its weights, and the name of the layer whose output is the latent.
+
+    ``equals``: layers right after it that are as narrow, and might as well have been the one.
+    """
 
     encoder: keras.Model
     decoder: keras.Model
     latent: str
+    equals: tuple[str, ...] = ()
 
 
 def split_autoencoder(model: keras.Model, latent: str | None = None) -> Split:
@@ -33,52 +37,37 @@ def split_autoencoder(model: keras.Model, latent: str | None = None) -> Split:
     Args:
         model: functional or Sequential, nested or flat, one input and one output.
         latent: the layer, or nested model, whose output is the latent; ``None`` for the narrowest place that everything
-            flows through. A model that is no autoencoder (its output has another shape than its input) is cut only
-            where it is named.
+            flows through, which is looked for in an autoencoder only.
 
     Raises:
-        ModelError: the model cannot be cut there, the layer is unknown, or several places are equally narrow.
+        ModelError: the model cannot be cut there, the layer is unknown, or narrow places lie apart.
     """
     graph = flatten(model)
-    if latent is None:
-        _check_autoencoder(graph)
-        cut = _narrowest(graph.cuts)
-    else:
-        cut = _named(graph, latent)
+    cut, *others = _narrowest(graph) if latent is None else [_named(graph, latent)]
     encoder, decoder = graph.split(cut)
     _check_agreement(model, encoder, decoder)
-    return Split(encoder, decoder, cut.name)
+    return Split(encoder, decoder, cut.name, tuple(other.name for other in others))
 
 
-def _check_autoencoder(graph: FlatGraph) -> None:
-    if graph.input_shape != graph.output_shape:
-        raise ModelError(
-            f"the model's input has shape {list(graph.input_shape)} and its output {list(graph.output_shape)}: "
-            "this is no autoencoder",
-            expected="equal shapes",
-            hint="name the layer to cut after: --latent LAYER",
-        )
-
-
-def _narrowest(cuts: list[Cut]) -> Cut:
-    """The cut with the fewest elements.
+def _narrowest(graph: FlatGraph) -> list[Cut]:
+    """The cut with the fewest elements first, then those that are its equals.
 
     Of neighbours that only transform one another (Dense, BatchNormalization, ReLU), it is the last; a nested model's
-    end comes before all of them, since that is where its author saw the border.
+    end comes before all of them, since that is where its author saw the border. Of several that are left, the first,
+    if nothing between them is wider: they are one bottleneck.
     """
-    if not cuts:
-        raise ModelError("no layer's output is all that the rest of the model needs", hint="see model.summary()")
-    fewest = min(cut.elements for cut in cuts)
-    narrow = [cut for cut in cuts if cut.elements == fewest]
-    for candidates in ([cut for cut in narrow if cut.closes_model], _ends_of_runs(narrow)):
-        if len(candidates) == 1:
-            return candidates[0]
-        if candidates:
-            raise ModelError(
-                "several layers are equally narrow: " + ", ".join(map(str, candidates)),
-                hint=f"name one: --latent {candidates[0].name}",
-            )
-    raise AssertionError("a run has an end")
+    if not graph.cuts:
+        what = "no layer's output is all that the rest of the model needs: something flows past each"
+        raise ModelError(what, hint="export it whole: --encoder-only")
+    fewest = min(cut.elements for cut in graph.cuts)
+    narrow = [cut for cut in graph.cuts if cut.elements == fewest]
+    candidates = [cut for cut in narrow if cut.closes_model] or _ends_of_runs(narrow)
+    if max(graph.elements[candidates[0].place : candidates[-1].place + 1]) > fewest:
+        raise ModelError(
+            "several layers, far from each other, are equally narrow: " + ", ".join(map(str, candidates)),
+            hint=f"name one: --latent {candidates[0].name}",
+        )
+    return candidates
 
 
 def _ends_of_runs(narrow: list[Cut]) -> list[Cut]:
@@ -123,7 +112,9 @@ def _check_agreement(model: keras.Model, encoder: keras.Model, decoder: keras.Mo
     values = np.random.default_rng(0).uniform(0, 1, (2, *given.shape[1:])).astype(given.dtype)
     try:
         whole = np.asarray(model(values, training=False))
-        halves = np.asarray(decoder(encoder(values, training=False), training=False))
+        latents = encoder(values, training=False)
+        latent = latents[0] if isinstance(latents, (list, tuple)) else latents
+        halves = np.asarray(decoder(latent, training=False))
     except Exception as error:  # Keras raises what the layers run into
         raise ModelError(f"the model cannot be computed ({reason(error)})", where=model.name) from error
     allowed = _AGREEMENT * max(float(np.abs(whole).max(initial=0)), 1e-6)

@@ -67,15 +67,17 @@ def test_code_is_refused_with_the_layers_name_and_never_run(tmp_path: Path, name
 
 
 def test_code_is_found_in_nested_models_and_older_spellings(tmp_path: Path) -> None:
-    layer = {
-        "class_name": "Lambda",
-        "config": {"name": "old", "function": ["4wEA", None, None], "function_type": "lambda"},
-    }
-    config = {"class_name": "Functional", "config": {"name": "outer", "layers": [{"config": {"layers": [layer]}}]}}
-    path = tmp_path / "model.keras"
+    path = saved(tmp_path, keras.Sequential([keras.Input((4,)), keras.Sequential([layers.Dense(4)], name="inner")]))
+    with zipfile.ZipFile(path) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    config = json.loads(parts["config.json"])
+    config["config"]["layers"][-1]["config"]["layers"].append(
+        {"class_name": "Lambda", "config": {"name": "old", "function": ["4wEA", None, None], "function_type": "lambda"}}
+    )
     with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("config.json", json.dumps(config))
-    with pytest.raises(ModelError, match="layer 'old' carries Python code"):
+        for name, content in parts.items():
+            archive.writestr(name, json.dumps(config) if name == "config.json" else content)
+    with pytest.raises(ModelError, match="layer 'inner/old' carries Python code"):
         load_keras(path)
 
 
@@ -95,7 +97,7 @@ def test_an_unknown_class_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         for name, content in parts.items():
             archive.writestr(name, content.replace(b"Custom", b"Unheard").replace(b"elsewhere", b"nowhere"))
     assert path.read_bytes() != text
-    with pytest.raises(ModelError, match="'Unheard', which is not part of Keras"):
+    with pytest.raises(ModelError, match=r"layer 'custom.*' is a 'Unheard', which is not part of Keras"):
         load_keras(path)
 
 
@@ -105,7 +107,7 @@ def test_a_missing_file(tmp_path: Path) -> None:
 
 
 def test_a_folder(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="folder"):
+    with pytest.raises(ModelError, match="directory"):
         load_keras(tmp_path)
 
 

@@ -137,7 +137,7 @@ def random_input(model: keras.Model) -> np.ndarray[Any, Any]:
 @pytest.mark.parametrize(("build", "latent", "shape"), TABLE)
 def test_the_narrowest_place(build: Callable[[], keras.Model], latent: str, shape: tuple[int, ...]) -> None:
     model = build()
-    encoder, decoder, name = split_autoencoder(model)
+    encoder, decoder, name, _ = split_autoencoder(model)
     assert name.startswith(latent)
     assert encoder.output_shape == decoder.input_shape == (None, *shape)
     given = random_input(model)
@@ -148,7 +148,7 @@ def test_the_narrowest_place(build: Callable[[], keras.Model], latent: str, shap
 
 def test_the_halves_share_the_weights() -> None:
     model = dense()
-    encoder, decoder, _ = split_autoencoder(model)
+    encoder, decoder, *_ = split_autoencoder(model)
     for weight in model.weights:
         weight.assign(np.random.default_rng(2).normal(size=weight.shape))
     given = random_input(model)
@@ -166,17 +166,26 @@ def test_the_halves_share_the_weights() -> None:
     (nested_in_sequential, "inner/up", (8,)),
 ])  # fmt: skip
 def test_a_layer_by_name(build: Callable[[], keras.Model], named: str, shape: tuple[int, ...]) -> None:
-    encoder, _, name = split_autoencoder(build(), named)
+    encoder, _, name, _ = split_autoencoder(build(), named)
     assert named in name
     assert encoder.output_shape == (None, *shape)
 
 
-def test_a_tie_lists_the_candidates() -> None:
+def test_one_bottleneck_of_several_layers_is_cut_after_the_first_and_names_the_others() -> None:
     model = sequential(layers.Dense(3, name="one"), layers.Dense(3, name="two"), layers.Dense(12))
+    split = split_autoencoder(model)
+    assert (split.latent, split.equals) == ("one", ("two",))
+
+
+def test_bottlenecks_apart_are_listed() -> None:
+    model = sequential(
+        layers.Dense(3, name="one"), layers.Dense(8, name="wide"), layers.Dense(3, name="two"), layers.Dense(12)
+    )
     with pytest.raises(ModelError) as refusal:
         split_autoencoder(model)
     assert "one [batch, 3], two [batch, 3]" in refusal.value.what
     assert "--latent one" in refusal.value.hint
+    assert split_autoencoder(model, "two").latent == "two"
 
 
 def test_an_unknown_layer_gets_a_suggestion() -> None:
@@ -213,13 +222,6 @@ def test_a_network_with_skips_past_its_middle_has_no_latent() -> None:
     model = keras.Model(given, layers.Add()([given, layers.Dense(12)(middle)]))
     with pytest.raises(ModelError, match="no layer's output"):
         split_autoencoder(model)
-
-
-def test_a_model_that_is_no_autoencoder_is_cut_only_where_it_is_named() -> None:
-    model = sequential(layers.Dense(6, name="features"), layers.Dense(2))
-    with pytest.raises(ModelError, match="no autoencoder"):
-        split_autoencoder(model)
-    assert split_autoencoder(model, "features").decoder.output_shape == (None, 2)
 
 
 def test_several_inputs_are_refused() -> None:

@@ -1,0 +1,90 @@
+"""Keras layers that take the place of those that cannot be rebuilt. Imports Keras and TensorFlow."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from aetool_exporters.foreign.tensor_functions import TENSOR_FUNCTIONS, resolve
+
+__all__ = ["TakeMean", "TensorFunction", "channels_first", "hard_sigmoid_of_keras_2", "replacement"]
+
+
+class TakeMean(keras.layers.Layer):  # type: ignore[misc]
+    """In place of a sampling layer: of mean and log-variance, [batch, …] each, the mean."""
+
+    def __init__(self, mean: int = 0, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.mean = mean
+
+    def call(self, *tensors: Any, mask: Any = None) -> Any:
+        return keras.tree.flatten(tensors)[self.mean]
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "mean": self.mean}
+
+
+class TensorFunction(keras.layers.Layer):  # type: ignore[misc]
+    """A TensorFlow function that Keras 2 kept as a layer (``TFOpLambda``); only those of ``TENSOR_FUNCTIONS``."""
+
+    def __init__(self, function: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        assert function in TENSOR_FUNCTIONS
+        self.function = function
+        self._apply = resolve(function, tf)
+
+    def call(self, *args: Any, **kwargs: Any) -> Any:
+        return self._apply(*args, **kwargs)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "function": self.function}
+
+
+def replacement(function: Callable[..., Any]) -> type:
+    """A layer class that applies the user's function to the layer's input tensors, one argument each."""
+
+    class Replacement(keras.layers.Layer):  # type: ignore[misc]
+        def call(self, *tensors: Any, mask: Any = None) -> Any:
+            return function(*keras.tree.flatten(tensors))
+
+        @classmethod
+        def from_config(cls, config: dict[str, Any]) -> Replacement:
+            return cls(name=config["name"])
+
+    return Replacement
+
+
+def channels_first(kind: type) -> type:
+    """A layer class for data [batch, channels, …] that computes on [batch, …, channels], which CPUs can.
+
+    The weights are the same ones in both layouts.
+    """
+
+    class ChannelsFirst(kind):  # type: ignore[misc]
+        def build(self, input_shape: Any) -> None:
+            super().build(_channels_last(input_shape))
+            self.input_spec = None
+
+        def call(self, inputs: Any, **kwargs: Any) -> Any:
+            rank = len(inputs.shape)
+            moved = super().call(keras.ops.transpose(inputs, (0, *range(2, rank), 1)), **kwargs)
+            return keras.ops.transpose(moved, (0, rank - 1, *range(1, rank - 1)))
+
+        def compute_output_shape(self, input_shape: Any) -> Any:
+            shape = super().compute_output_shape(_channels_last(input_shape))
+            return (shape[0], shape[-1], *shape[1:-1])
+
+    ChannelsFirst.__name__ = kind.__name__
+    return ChannelsFirst
+
+
+def _channels_last(shape: Any) -> tuple[int | None, ...]:
+    return (shape[0], *shape[2:], shape[1])
+
+
+def hard_sigmoid_of_keras_2(values: Any) -> Any:
+    """Keras 3 gave the name to another function, ``relu6(x + 3) / 6``."""
+    return keras.ops.clip(0.2 * values + 0.5, 0.0, 1.0)

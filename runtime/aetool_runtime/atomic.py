@@ -30,7 +30,18 @@ try:
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
-__all__ = ["check_target", "is_empty_folder", "is_plain_file", "replacing_file", "replacing_folder"]
+__all__ = [
+    "check_target",
+    "explained",
+    "fsync",
+    "is_empty_folder",
+    "is_plain_file",
+    "leading_to",
+    "lock",
+    "replacing_file",
+    "replacing_folder",
+    "umask",
+]
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _AT_FDCWD = -100
@@ -91,14 +102,14 @@ def replacing_file(target: Path) -> Iterator[Path]:
     Raises:
         InputError: the system does not let it be written, or has no room.
     """
-    with _leading_to(target), _claimed(target, _new_file) as partial:
-        with _explained(target, _FULL):
+    with leading_to(target), _claimed(target, _new_file) as partial:
+        with explained(target, _FULL):
             yield partial
-        with _explained(target):
-            partial.chmod(0o666 & ~_umask())
-            _fsync(partial)
+        with explained(target):
+            partial.chmod(0o666 & ~umask())
+            fsync(partial)
             partial.replace(target)
-            _fsync(target.parent)
+            fsync(target.parent)
 
 
 @contextmanager
@@ -111,20 +122,20 @@ def replacing_folder(target: Path) -> Iterator[Path]:
     Raises:
         InputError: the system does not let it be written, or has no room.
     """
-    with _leading_to(target), _claimed(target, _new_folder) as partial:
-        with _explained(target, _FULL):
+    with leading_to(target), _claimed(target, _new_folder) as partial:
+        with explained(target, _FULL):
             yield partial
-        with _explained(target):
-            partial.chmod(0o777 & ~_umask())
+        with explained(target):
+            partial.chmod(0o777 & ~umask())
             _fsync_tree(partial)
             _put(partial, target)
-            _fsync(target.parent)
+            fsync(target.parent)
 
 
 @contextmanager
-def _leading_to(target: Path) -> Iterator[None]:
+def leading_to(target: Path) -> Iterator[None]:
     """Make the folders above the target; those that were not there are removed again when it comes to nothing."""
-    with _explained(target):
+    with explained(target):
         missing = [folder for folder in target.absolute().parents if not os.path.lexists(folder)]
         target.parent.mkdir(parents=True, exist_ok=True)
     try:
@@ -139,7 +150,7 @@ def _leading_to(target: Path) -> Iterator[None]:
 @contextmanager
 def _claimed(target: Path, make: Make) -> Iterator[Path]:
     """A new file or folder beside the target, locked while the block runs, and removed at its end if it is there."""
-    with _explained(target):
+    with explained(target):
         _sweep(target)
         path, handle = _claim(target, "partial", make)
     try:
@@ -154,7 +165,7 @@ def _claim(target: Path, what: str, make: Make) -> tuple[Path, int | None]:
     while True:
         path = make(target.parent, f".{target.name}.{what}-{os.getpid()}-")
         try:
-            handle = _lock(path, wait=True)
+            handle = lock(path, wait=True)
         except FileNotFoundError:
             continue
         if os.path.lexists(path):
@@ -172,7 +183,7 @@ def _new_folder(folder: Path, prefix: str) -> Path:
     return Path(tempfile.mkdtemp(prefix=prefix, dir=folder))
 
 
-def _lock(path: Path, *, wait: bool) -> int | None:
+def lock(path: Path, *, wait: bool) -> int | None:
     """A handle that holds the lock until it is closed, also by the process's death; ``None`` where there are no locks.
 
     Raises:
@@ -194,7 +205,7 @@ def _lock(path: Path, *, wait: bool) -> int | None:
 
 
 @contextmanager
-def _explained(target: Path, only: tuple[int, ...] = ()) -> Iterator[None]:
+def explained(target: Path, only: tuple[int, ...] = ()) -> Iterator[None]:
     """Turn what the system answers into an error that names the target; with ``only``, just these error numbers."""
     try:
         yield
@@ -271,7 +282,7 @@ def _sweep(target: Path) -> None:
 def _abandoned(left: Path, pid: int) -> Iterator[bool]:
     """Whether its writer is dead; while the block runs, no other writer will find the same."""
     try:
-        handle = _lock(left, wait=False)
+        handle = lock(left, wait=False)
     except OSError:  # locked, gone, or not for us to open
         yield False
         return
@@ -306,11 +317,11 @@ def _remove(path: Path) -> None:
 def _fsync_tree(top: Path) -> None:
     for folder, _, files in os.walk(top):
         for name in files:
-            _fsync(Path(folder, name))
-        _fsync(Path(folder))
+            fsync(Path(folder, name))
+        fsync(Path(folder))
 
 
-def _fsync(path: Path) -> None:
+def fsync(path: Path) -> None:
     if path.is_dir() and os.name == "nt":
         return  # Windows cannot open a folder
     handle = os.open(path, os.O_RDONLY)
@@ -320,7 +331,7 @@ def _fsync(path: Path) -> None:
         os.close(handle)
 
 
-def _umask() -> int:
+def umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask

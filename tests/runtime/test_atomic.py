@@ -137,7 +137,7 @@ def test_a_full_disk_is_named_with_the_target(tmp_path: Path, write: Write, read
 
 
 @EITHER
-@pytest.mark.parametrize("step", ["_fsync", "_umask", "_sweep"])
+@pytest.mark.parametrize("step", ["fsync", "umask", "_sweep"])
 def test_a_system_that_refuses_a_step_is_named_with_the_target(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, write: Write, read: Read, step: str
 ) -> None:
@@ -229,7 +229,7 @@ if stage == "after the swap":
 if stage == "while the old one is removed":
     before(atomic, "_remove")
 if stage == "before fsync":
-    before(atomic, "_fsync")
+    before(atomic, "fsync")
 if stage.startswith("without a swap"):
     atomic._exchange = lambda *_: False
 if stage == "without a swap, between the renames":
@@ -453,7 +453,7 @@ def in_background(work: Callable[[], None]) -> Iterator[None]:
 def test_readers_always_find_a_whole_file_while_a_folder_is_swapped_200_times(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(atomic, "_fsync", lambda _: None)  # what others see does not depend on the disk
+    monkeypatch.setattr(atomic, "fsync", lambda _: None)  # what others see does not depend on the disk
     target, long = tmp_path / "t", 5_000
     write_folder(target, "0" * long)
 
@@ -471,7 +471,7 @@ def test_readers_always_find_a_whole_file_while_a_folder_is_swapped_200_times(
 
 @linux
 def test_there_is_no_moment_without_a_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(atomic, "_fsync", lambda _: None)
+    monkeypatch.setattr(atomic, "fsync", lambda _: None)
     target = tmp_path / "t"
     write_folder(target, "0")
 

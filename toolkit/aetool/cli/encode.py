@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
@@ -14,7 +14,7 @@ import click
 
 from aetool.cli.engine import Engine, engine_options
 from aetool.cli.output import emit_json, log, next_step, progress
-from aetool_runtime.errors import UsageError
+from aetool_runtime.errors import InterruptedRun, UsageError
 
 __all__ = ["Running", "command", "run_role", "running_options"]
 
@@ -26,6 +26,7 @@ class Running:
     output: Path
     engine: Engine
     batch_size: int | None
+    resume: bool
     overwrite: bool
     as_json: bool
 
@@ -35,14 +36,21 @@ def running_options(function: Callable[..., None]) -> Callable[..., None]:
 
     @wraps(function)
     def command(
-        output: Path, engine: Engine, batch_size: int | None, overwrite: bool, as_json: bool, **others: Any
+        output: Path,
+        engine: Engine,
+        batch_size: int | None,
+        resume: bool,
+        overwrite: bool,
+        as_json: bool,
+        **others: Any,
     ) -> None:
-        function(running=Running(output, engine, batch_size, overwrite, as_json), **others)
+        function(running=Running(output, engine, batch_size, resume, overwrite, as_json), **others)
 
     options: list[Callable[..., Any]] = [
         click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="The .npy file to write."),
         engine_options,
         click.option("--batch-size", type=click.IntRange(1), help="Samples a call. [default: about 1 MiB]"),
+        click.option("--resume", is_flag=True, help="Go on with what an interrupted run of the same command left."),
         click.option("--overwrite", is_flag=True, help="Replace the output that stands there."),
         click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout."),
     ]
@@ -79,8 +87,8 @@ def run_role(
     running: Running,
 ) -> None:
     """Stream data through a bundle's encoder or decoder into a file, and say what was done."""
-    from aetool.feeding import open_feed
-    from aetool.stream import run_to_npy, run_to_text
+    from aetool.running.feeding import open_feed
+    from aetool.running.stream import Work, run_to_npy, run_to_text
     from aetool_runtime.atomic import check_target
 
     output = running.output
@@ -90,18 +98,33 @@ def run_role(
         tensor = "input" if verb == "encode" else "latent"
         feed = open_feed(model, data, tensor=tensor, size=running.batch_size, report=log)
         tokenizer = model.bundle.manifest.tokenizer
-        start = time.perf_counter()
-        with progress(feed.count, verb) as bar:
-            if verb == "decode" and output.suffix == ".txt" and tokenizer is not None:
-                written = run_to_text(model.decode, tokenizer, feed.batches, output, bar.update)
-            else:
-                written = run_to_npy(getattr(model, verb), feed.batches, output, bar.update)
-        seconds = time.perf_counter() - start
         ran_on = f"{model.backend}/{model.device}"
+        made_of = {"bundle": model.bundle.digest, "engine": f"{ran_on} {model.precision}", **feed.made_of}
+        start = time.perf_counter()
+        with progress(feed.count, verb) as bar, _told(output):
+            work = Work(getattr(model, verb), feed.batches, output, made_of, bar.update, running.resume)
+            if verb == "decode" and output.suffix == ".txt" and tokenizer is not None:
+                written = run_to_text(work, tokenizer)
+            else:
+                written = run_to_npy(work)
+        seconds = time.perf_counter() - start
     if running.as_json:
         emit_json({"output": str(output), "shape": written, "ran_on": ran_on, "seconds": seconds})
     else:
         click.echo(f"{written[0]:,} samples in {seconds:.2f} s on {ran_on} → {output} {list(written)}")
+
+
+@contextmanager
+def _told(output: Path) -> Iterator[None]:
+    """Tell who interrupts it what stays."""
+    try:
+        yield
+    except KeyboardInterrupt as interrupt:
+        raise InterruptedRun(
+            "stopped before the end; what was done of it is kept",
+            where=str(output),
+            hint="the same command with --resume goes on",
+        ) from interrupt
 
 
 def _refuse_input_as_output(output: Path, *inputs: Path | str) -> None:

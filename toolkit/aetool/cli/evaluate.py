@@ -78,7 +78,7 @@ def _check_picture(output: Path) -> None:
 
 def _evaluate(model: Autoencoder, data: str, labels: str | None, clusters: int | None, seed: int) -> QualityReport:
     from aetool.data import open_labels
-    from aetool.feeding import feed
+    from aetool.running.feeding import feed
     from aetool.quality import compare_spaces, measure
 
     found = open_labels(data, labels or "")

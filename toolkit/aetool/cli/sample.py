@@ -99,7 +99,7 @@ def _layout(model: Autoencoder, output: Path, count: int) -> Layout | None:
 
 def _real_latents(model: Autoencoder, data: str) -> Array:
     """Latents of real samples, at most 5000 of them, evenly spread."""
-    from aetool.feeding import feed
+    from aetool.running.feeding import feed
     from aetool.spread import EvenSpread
 
     spread = EvenSpread(_MOST_FITTED)
@@ -113,7 +113,7 @@ def _real_latents(model: Autoencoder, data: str) -> Array:
 def _decode(model: Autoencoder, latents: Array) -> Array:
     import numpy as np
 
-    from aetool.feeding import batch_size
+    from aetool.running.feeding import batch_size
 
     batch = batch_size([size or 1 for size in model.tensor("reconstruction").sample_shape])
     return np.concatenate([model.decode(latents[at : at + batch]) for at in range(0, len(latents), batch)])

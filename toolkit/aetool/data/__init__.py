@@ -8,6 +8,7 @@ from aetool.data.labels import open_labels
 from aetool.data.layout import Layout, resolve_sample_shape
 from aetool.data.opening import open_source
 from aetool.data.prepare import PreparedData, prepare_data
+from aetool.data.readers.images import ImageSource, image_size_of
 from aetool.data.readers.text_files import Texts, open_texts
 from aetool.data.samples import Report, as_samples, read_samples, sample_batches
 from aetool.data.source import ArraySource, Source
@@ -16,6 +17,7 @@ from aetool.data.statistics import Statistics, learn_normalization, measure
 __all__ = [
     "ArraySource",
     "Dataset",
+    "ImageSource",
     "Layout",
     "PreparedData",
     "Report",
@@ -24,6 +26,7 @@ __all__ = [
     "Statistics",
     "Texts",
     "as_samples",
+    "image_size_of",
     "learn_normalization",
     "measure",
     "open_labels",

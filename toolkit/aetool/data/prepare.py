@@ -15,7 +15,7 @@ from aetool.data.opening import open_source
 from aetool.data.readers.text_files import Texts, open_texts
 from aetool.data.samples import Report, sample_batches
 from aetool.data.source import ArraySource
-from aetool.data.statistics import Statistics, learn_normalization, measure
+from aetool.data.statistics import Statistics, learn_normalization, measure, resolution_notices
 from aetool.data.tokens import learn_tokenizer, token_rows
 from aetool_runtime.errors import InputError, UsageError
 from aetool_runtime.specs import Array, Normalization
@@ -119,7 +119,7 @@ def _prepared(
     training = _augmented(split.training, config.stride, source.name)
     statistics = measure(split.training.batches(_block(layout.sample_shape)))
     normalization, notices = learn_normalization(statistics, config.normalization, config.normalization_scope)
-    for notice in notices:
+    for notice in (*notices, *resolution_notices(statistics)):
         report(notice)
     return PreparedData(rows.shape, split, training, statistics, normalization, digest, tokenizer)
 

@@ -38,8 +38,12 @@ def as_samples(
     report: Report = warn,
     where: str = "",
     dtype: Dtype = "float32",
+    first: int = 0,
 ) -> Iterator[Array]:
     """Raw batches [rows, …] → samples [n, *sample_shape] of ``dtype``, by the rules of ``layout``.
+
+    Args:
+        first: how many samples were passed over, for messages.
 
     A window may span batches. Rows at the end that fill no window are reported, never silently dropped.
 
@@ -47,7 +51,7 @@ def as_samples(
         InputError: shapes that do not fit, a NaN or infinity (names the sample), or less than one window.
     """
     kept: list[Array] = []  # rows of the window that the next batch goes on with
-    layout, samples, left = None, 0, 0
+    layout, samples, left = None, first, 0
     for batch in batches:
         layout = replace(Layout.fit(batch.shape[1:], sample_shape, where), dtype=dtype)
         rows = np.concatenate([*kept, batch]) if kept else batch
@@ -63,8 +67,10 @@ def as_samples(
 
 
 def _report_rest(left: int, samples: int, layout: Layout | None, report: Report, where: str) -> None:
-    if layout is None:
+    if layout is None and not samples:
         raise InputError("holds no rows", where=where)
+    if layout is None:
+        return
     if not samples:
         raise InputError(f"{left} rows do not fill one window", where=where, expected=f"at least {layout.window} rows")
     if left:
@@ -94,9 +100,18 @@ def check_finite(block: Array, first: int, where: str = "") -> None:
 
 
 def sample_batches(
-    source: Source, sample_shape: Sequence[int], size: int, *, report: Report = warn, dtype: Dtype = "float32"
+    source: Source,
+    sample_shape: Sequence[int],
+    size: int,
+    *,
+    report: Report = warn,
+    dtype: Dtype = "float32",
+    start: int = 0,
 ) -> Iterator[Array]:
     """Stream a source as samples [size, *sample_shape] in bounded memory; only the last batch may be shorter.
+
+    Args:
+        start: samples that are passed over.
 
     Raises:
         InputError: see ``as_samples``.
@@ -104,8 +119,8 @@ def sample_batches(
     window = 1
     if None not in source.shape[1:]:
         window = Layout.fit(_row_shape(source), sample_shape, source.name).window
-    batches = source.batches(size * window)
-    yield from as_samples(batches, sample_shape, report=report, where=source.name, dtype=dtype)
+    batches = source.batches(size * window, start * window)
+    yield from as_samples(batches, sample_shape, report=report, where=source.name, dtype=dtype, first=start)
 
 
 def _row_shape(source: Source) -> tuple[int, ...]:

@@ -26,8 +26,8 @@ class Source(Protocol):
         """Rows first; ``None`` where their number is not known before everything is read."""
         ...
 
-    def batches(self, rows: int) -> Iterator[Array]:
-        """Stream [rows, …] from the start in bounded memory; only the last batch may be shorter.
+    def batches(self, rows: int, start: int = 0) -> Iterator[Array]:
+        """Stream [rows, …] in bounded memory, without the first ``start`` rows; only the last batch may be shorter.
 
         Raises:
             InputError: what is read is not what the source promised; names the row or file.
@@ -61,9 +61,9 @@ class ArraySource:
     def shape(self) -> tuple[int | None, ...]:
         return self.values.shape
 
-    def batches(self, rows: int) -> Iterator[Array]:
-        for start in range(0, len(self.values), rows):
-            yield self.values[start : start + rows]
+    def batches(self, rows: int, start: int = 0) -> Iterator[Array]:
+        for at in range(start, len(self.values), rows):
+            yield self.values[at : at + rows]
 
     def array(self) -> Array:
         return self.values

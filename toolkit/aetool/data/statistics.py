@@ -11,10 +11,12 @@ from numpy.typing import NDArray
 
 from aetool_runtime.specs import Array, Normalization
 
-__all__ = ["Kind", "Scope", "Statistics", "learn_normalization", "measure"]
+__all__ = ["Kind", "Scope", "Statistics", "learn_normalization", "measure", "resolution_notices"]
 
 Kind: TypeAlias = Literal["none", "minmax", "standard"]
 Scope: TypeAlias = Literal["auto", "global", "channel"]
+
+_FEW_STEPS = 64  # of a 32-bit float: what changes by less than these lost most of itself when it became one
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,25 @@ def learn_normalization(statistics: Statistics, kind: Kind, scope: Scope = "auto
     flat = scale.astype(np.float32) == 0
     notices = [f"{int(flat.sum())} of {len(flat)} channels never change in training: scaled by 1"] if flat.any() else []
     return Normalization(_as_float32(offset), _as_float32(np.where(flat, 1, scale))), notices
+
+
+def resolution_notices(statistics: Statistics) -> list[str]:
+    """A sentence where values lie so far from 0, and so near to each other, that 32-bit floats hardly tell them apart.
+
+    Args:
+        statistics: of the samples as 32-bit floats.
+    """
+    pooled = statistics.pooled("channel")
+    largest = np.maximum(np.abs(pooled.minimum), np.abs(pooled.maximum)).astype(np.float32)
+    steps = (pooled.maximum - pooled.minimum) / np.spacing(largest)
+    coarse = (steps > 0) & (steps < _FEW_STEPS)
+    if not coarse.any():
+        return []
+    worst = int(np.argmax(np.where(coarse, largest, 0)))
+    return [
+        f"{int(coarse.sum())} of {len(coarse)} channels take few different values as 32-bit floats, which near "
+        f"{largest[worst]:g} are {np.spacing(largest[worst]):g} apart; subtract from the data what they have in common"
+    ]
 
 
 def _as_float32(values: NDArray[np.float64]) -> tuple[float, ...]:

@@ -78,9 +78,9 @@ class DelimitedSource:
         texts = [cells[self.label].strip() if len(cells) == self.columns else "" for cells in rows]
         return np.array([float(text) for text in texts] if all(map(_is_number, texts)) else texts)
 
-    def batches(self, rows: int) -> Iterator[Array]:
-        lines = islice(_lines(self.path), bool(self.header), None)
-        read = 0
+    def batches(self, rows: int, start: int = 0) -> Iterator[Array]:
+        lines = islice(_lines(self.path), bool(self.header) + start, None)
+        read = start
         while chunk := list(islice(lines, rows)):
             yield self._parse(chunk, read)
             read += len(chunk)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,18 +11,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aetool.data.packages import import_package
-from aetool.data.source import Source
 from aetool_runtime.errors import InputError
 from aetool_runtime.specs import Array
 
-__all__ = ["open_images"]
+__all__ = ["ImageSource", "image_size_of", "open_images"]
 
 _SUFFIXES = (".png", ".jpg", ".jpeg")
 _GREY = ("1", "L")
 _COLOUR = ("RGB", "P")
 
 
-def open_images(folder: Path, size: tuple[int, int] | None = None) -> Source:
+def image_size_of(sample_shape: Sequence[int | None]) -> tuple[int, int] | None:
+    """Height and width of what a model takes; ``None`` unless that is an image of a fixed size, grey or RGB."""
+    if len(sample_shape) != 3 or None in sample_shape or sample_shape[2] not in (1, 3):
+        return None
+    return sample_shape[0] or 0, sample_shape[1] or 0
+
+
+def open_images(folder: Path, size: tuple[int, int] | None = None) -> ImageSource:
     """List the folder and look at the first image: it decides size and channels for all.
 
     Args:
@@ -37,21 +43,42 @@ def open_images(folder: Path, size: tuple[int, int] | None = None) -> Source:
     if not paths:
         raise InputError("holds no image", where=str(folder), expected="files ending in .png, .jpg or .jpeg")
     with _Opened(paths[0]) as first:
-        height, width = size or (first.height, first.width)
+        found = first.height, first.width
         channels = 1 if first.mode in _GREY else 3
-    return _ImageSource(str(folder), (len(paths), height, width, channels), size is not None, tuple(paths))
+    return ImageSource(str(folder), (len(paths), *(size or found), channels), size is not None, found, tuple(paths))
 
 
 @dataclass(frozen=True)
-class _ImageSource:
+class ImageSource:
+    """A folder of images.
+
+    Args:
+        name: of the folder.
+        shape: images, height, width, channels: as they are read.
+        resize: to that height and width, whatever an image has.
+        found: height and width of the first image's file.
+        paths: of the images, in order.
+    """
+
     name: str
     shape: tuple[int, int, int, int]
     resize: bool
+    found: tuple[int, int]
     paths: tuple[Path, ...] = field(repr=False)
 
-    def batches(self, rows: int) -> Iterator[Array]:
-        for start in range(0, len(self.paths), rows):
-            yield np.stack([self._read(path) for path in self.paths[start : start + rows]])
+    @property
+    def notice(self) -> str:
+        """What a user who did not ask for a size should know, or nothing."""
+        (height, width), (_, new_height, new_width, _) = self.found, self.shape
+        if (height, width) == (new_height, new_width):
+            return ""
+        return (
+            f"images of {height}×{width} (height × width) are resized to {new_height}×{new_width}, as the model wants"
+        )
+
+    def batches(self, rows: int, start: int = 0) -> Iterator[Array]:
+        for at in range(start, len(self.paths), rows):
+            yield np.stack([self._read(path) for path in self.paths[at : at + rows]])
 
     def array(self) -> Array:
         """All images in memory, float32."""

@@ -112,13 +112,14 @@ class _CompressedSource:
     def name(self) -> str:
         return _name(self.path, self.member)
 
-    def batches(self, rows: int) -> Iterator[Array]:
+    def batches(self, rows: int, start: int = 0) -> Iterator[Array]:
         size = self.dtype.itemsize * int(np.prod(self.shape[1:]))
         try:
             with zipfile.ZipFile(self.path) as archive, archive.open(self.member) as file:
                 _header(file)
-                for start in range(0, self.shape[0], rows):
-                    count = min(rows, self.shape[0] - start)
+                file.seek(start * size, 1)
+                for at in range(start, self.shape[0], rows):
+                    count = min(rows, self.shape[0] - at)
                     yield np.frombuffer(file.read(count * size), self.dtype).reshape(count, *self.shape[1:])
         except _BROKEN as error:
             raise _unreadable(self.name, error) from error

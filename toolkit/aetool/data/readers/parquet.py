@@ -77,12 +77,21 @@ class ParquetSource:
     def name(self) -> str:
         return str(self.path)
 
-    def batches(self, rows: int) -> Iterator[Array]:
-        read = 0
+    def batches(self, rows: int, start: int = 0) -> Iterator[Array]:
         with _File(self.path) as file:
-            for batch in file.iter_batches(batch_size=rows, columns=list(self.columns)):
-                yield self._rows(batch, read)
-                read += batch.num_rows
+            first, groups = _row_groups(file.metadata, start)
+            past = start - first  # rows of the first group that are passed over
+            kept = []
+            for batch in file.iter_batches(batch_size=rows, row_groups=groups, columns=list(self.columns)):
+                kept.append(self._rows(batch, first)[past:])
+                first, past = first + batch.num_rows, max(0, past - batch.num_rows)
+                while sum(map(len, kept)) >= rows:
+                    whole = np.concatenate(kept)
+                    yield whole[:rows]
+                    kept = [whole[rows:]]
+            rest = np.concatenate(kept) if kept else ()
+            if len(rest):
+                yield np.asarray(rest)
 
     def labels(self) -> Array:
         """The column ``label``, one for each row; "" where it is empty."""
@@ -103,6 +112,15 @@ class ParquetSource:
                 raise InputError(f"{place}, column {name!r} is empty (null)", where=self.name, expected="a number")
         arrays = [_numbers(column.flatten() if self.lists else column) for column in batch.columns]
         return arrays[0].reshape(-1, self.shape[1]) if self.lists else np.stack(arrays, axis=1)
+
+
+def _row_groups(metadata: Any, start: int) -> tuple[int, list[int]]:
+    """The groups that hold row ``start`` and all behind it, and the first one's first row."""
+    first, at = 0, 0
+    while at < metadata.num_row_groups and first + metadata.row_group(at).num_rows <= start:
+        first += metadata.row_group(at).num_rows
+        at += 1
+    return first, list(range(at, metadata.num_row_groups))
 
 
 def _numbers(column: Any) -> Array:

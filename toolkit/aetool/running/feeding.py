@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from aetool.data import Report, open_source, sample_batches
+from aetool.data import ImageSource, Report, image_size_of, open_source, sample_batches
 from aetool_runtime import Autoencoder
 from aetool_runtime.errors import InputError, UsageError
 from aetool_runtime.specs import Array, TensorSpec
@@ -23,18 +26,22 @@ class Feed:
     """A stream of samples.
 
     Args:
-        batches: [n, …] each, in raw units.
+        batches: gives them, [n, …] each in raw units, without the first so many.
         count: of all samples, where it is known beforehand.
+        made_of: what the stream depends on (JSON): the data, as they are now, and how they are cut up.
     """
 
-    batches: Iterator[Array]
+    batches: Callable[[int], Iterator[Array]]
     count: int | None
+    made_of: Mapping[str, Any]
 
 
 def open_feed(
     model: Autoencoder, data: str, *, tensor: str = "input", size: int | None = None, report: Report, label: str = ""
 ) -> Feed:
     """Open ``data`` for ``model.encode``, or with ``tensor="latent"`` for ``model.decode``.
+
+    Images in a folder are resized to what the model takes, as training does with [data] image_size.
 
     Args:
         size: samples a batch; ``None`` for about 1 MiB.
@@ -48,14 +55,21 @@ def open_feed(
     if None in spec.sample_shape:
         raise UsageError(f"data cannot be cut into samples for a tensor with free dimensions ({spec})")
     sizes = [size or 0 for size in spec.sample_shape]
-    source = open_source(data, tokenizer=model.bundle.manifest.tokenizer, label=label)
-    batches = sample_batches(source, sizes, size or batch_size(sizes), report=report)
-    return Feed(_typed(batches, spec, source.name), _count(source.shape, sizes))
+    image_size = image_size_of(spec.sample_shape) if tensor == "input" else None
+    source = open_source(data, image_size=image_size, tokenizer=model.bundle.manifest.tokenizer, label=label)
+    if isinstance(source, ImageSource) and source.notice:
+        report(source.notice)
+    size = size or batch_size(sizes)
+
+    def batches(start: int) -> Iterator[Array]:
+        return _typed(sample_batches(source, sizes, size, report=report, start=start), spec, source.name)
+
+    return Feed(batches, _count(source.shape, sizes), {"data": _fingerprint(data), "batch size": size})
 
 
 def feed(model: Autoencoder, data: str, *, report: Report, label: str = "") -> Iterator[Array]:
     """The batches of ``open_feed`` for the encoder."""
-    return open_feed(model, data, report=report, label=label).batches
+    return open_feed(model, data, report=report, label=label).batches(0)
 
 
 def batch_size(sizes: Sequence[int]) -> int:
@@ -73,6 +87,18 @@ def _typed(batches: Iterable[Array], spec: TensorSpec, where: str) -> Iterator[A
         if not np.array_equal(whole, batch):
             raise InputError("holds values that are no integers", where=where, expected=spec.dtype)
         yield whole
+
+
+def _fingerprint(data: str) -> str:
+    """Of the files' names, sizes and times, so that nothing need be read: changed data are told from the same."""
+    path = Path(data.partition(":")[0]) if not Path(data).exists() else Path(data)
+    if not path.exists():
+        return data
+    digest = hashlib.sha256()
+    for file in sorted(path.iterdir()) if path.is_dir() else [path]:
+        status = file.stat()
+        digest.update(f"{file.name}\0{status.st_size}\0{status.st_mtime_ns}\0".encode("utf-8", "surrogateescape"))
+    return f"{data} {digest.hexdigest()[:16]}"
 
 
 def _count(shape: Sequence[int | None], sizes: Sequence[int]) -> int | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from aetool_exporters.layers import layer_names
 from aetool_exporters.reference import Reference
@@ -12,17 +13,26 @@ from aetool_exporters.tflite.flatbuffer import read, write
 from aetool_exporters.tflite.inspection import check_operators, check_signatures
 from aetool_exporters.tflite.signatures import Signature
 
-__all__ = ["build"]
+__all__ = ["build", "finish"]
 
 
 def build(reference: Reference, wanted: tuple[Signature, ...], metadata: Mapping[str, str]) -> bytes:
-    """The TFLite file of a reference.
+    """The float32 TFLite file of a reference.
 
     Raises:
         UnsupportedOperatorError: an operation without a TFLite counterpart.
         ConversionError: the converter failed, or lost weights or names.
     """
-    model = read(convert(reference, wanted, layer_names(reference)))
+    return finish(read(convert(reference, wanted, layer_names(reference))), wanted, metadata)
+
+
+def finish(model: Any, wanted: tuple[Signature, ...], metadata: Mapping[str, str]) -> bytes:
+    """Check a ``ModelT``, put it in canonical form and write it.
+
+    Raises:
+        UnsupportedOperatorError: an operation that not every engine has.
+        ConversionError: it lost weights or names.
+    """
     check_operators(model)
     check_signatures(model, wanted)
     canonicalize(model, [signature.key for signature in wanted], metadata)

@@ -2,31 +2,45 @@
 
 from __future__ import annotations
 
-from aetool_exporters.metadata import describe
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from aetool_exporters.metadata import PREFIX, describe
 from aetool_exporters.precision import check_precision
 from aetool_exporters.reference import Reference
 from aetool_exporters.request import Exported, ExportRequest
 from aetool_exporters.tflite.signatures import Signature, signatures
 from aetool_runtime.errors import ConversionError, DependencyError
 from aetool_runtime.parity import DEFAULT_TOLERANCES
-from aetool_runtime.specs import Artifact, TensorSpec
+from aetool_runtime.specs import PRECISIONS, Artifact, TensorSpec
+
+if TYPE_CHECKING:
+    from aetool_exporters.tflite.reduced import FloatCore
 
 __all__ = ["TfliteExporter"]
 
 
 class TfliteExporter:
-    """Keras → TFLite through a SavedModel. See ``Exporter``."""
+    """Keras → TFLite through a SavedModel. See ``Exporter``.
+
+    The float graph of the last reference is kept: TensorFlow is asked once for all precisions below float32.
+    """
 
     format = "tflite"
-    precisions: tuple[str, ...] = ("float32",)
+    precisions: tuple[str, ...] = PRECISIONS
+
+    def __init__(self) -> None:
+        self._last: tuple[Reference, tuple[int, ...], FloatCore] | None = None
 
     def export(self, reference: Reference, request: ExportRequest) -> Exported:
         """Convert every role into the one file ``tflite/model.PRECISION.tflite``.
 
         Raises:
-            UsageError: a precision that this exporter does not have.
+            UsageError: a precision that this exporter does not have, or ``int8`` or ``int16x8`` without data.
             UnsupportedOperatorError: an operation without a TFLite counterpart; names it, and the layer where known.
-            ConversionError: a free dimension besides the batch, or the converter failed.
+            ConversionError: a free dimension besides the batch, the converter failed, or integers cannot stand for the
+                model's input or output.
+            InputError: calibration data that do not fit.
             DependencyError: the ``export`` extra is not installed.
         """
         check_precision(self.format, self.precisions, request.precision)
@@ -35,8 +49,46 @@ class TfliteExporter:
             for spec in (signature.interface.given, *signature.interface.returned):
                 _check_sizes(spec)
         path = f"tflite/model.{request.precision}.tflite"
+        try:
+            data, wanted, notices = self._build(reference, request, wanted)
+        except ImportError as error:
+            raise DependencyError(
+                f"TFLite cannot be written here ({error})", hint="pip install 'aetool[export]'"
+            ) from error
         artifacts = tuple(_artifact(signature, path, request.precision) for signature in wanted)
-        return Exported(artifacts, {path: _file(reference, request, wanted)})
+        return Exported(artifacts, {path: data}, notices)
+
+    def _build(
+        self, reference: Reference, request: ExportRequest, wanted: tuple[Signature, ...]
+    ) -> tuple[bytes, tuple[Signature, ...], tuple[str, ...]]:
+        from aetool_exporters.tflite.build import build, finish
+
+        metadata = describe(reference, request, reference.roles)
+        if request.precision == "float32":
+            return build(reference, wanted, metadata), wanted, ()
+        from aetool_exporters.tflite.reduced import reduce
+
+        core = self._core(reference, request.sample_shape, wanted)
+        made = reduce(core, reference, wanted, request.precision, request.quantization)
+        return (
+            finish(made.model, made.signatures, _with_types(metadata, made.signatures)),
+            made.signatures,
+            made.notices,
+        )
+
+    def _core(self, reference: Reference, sample_shape: tuple[int, ...], wanted: tuple[Signature, ...]) -> FloatCore:
+        from aetool_exporters.tflite.reduced import float_core
+
+        if self._last is None or self._last[0] is not reference or self._last[1] != sample_shape:
+            self._last = (reference, sample_shape, float_core(reference, wanted))
+        return self._last[2]
+
+
+def _with_types(metadata: Mapping[str, str], wanted: tuple[Signature, ...]) -> dict[str, str]:
+    """With the types that tensors of integers have in place of the model's."""
+    specs = [spec for signature in wanted for spec in (signature.interface.given, *signature.interface.returned)]
+    integers = {f"{PREFIX}tensor.{spec.name}": spec.dtype for spec in specs if spec.quantization is not None}
+    return {key: integers[key] + text[text.index("[") :] if key in integers else text for key, text in metadata.items()}
 
 
 def _check_sizes(spec: TensorSpec) -> None:
@@ -59,13 +111,3 @@ def _artifact(signature: Signature, path: str, precision: str) -> Artifact:
         tolerance=DEFAULT_TOLERANCES[precision],
         signature=signature.key,
     )
-
-
-def _file(reference: Reference, request: ExportRequest, wanted: tuple[Signature, ...]) -> bytes:
-    try:
-        from aetool_exporters.tflite.build import build
-    except ImportError as error:
-        raise DependencyError(
-            f"TFLite cannot be written here ({error})", hint="pip install 'aetool[export]'"
-        ) from error
-    return build(reference, wanted, describe(reference, request, reference.roles))

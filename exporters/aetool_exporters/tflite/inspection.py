@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 from aetool_exporters.tflite.flatbuffer import builtin_name, tensor_dtype
@@ -56,7 +57,7 @@ def check_signatures(model: Any, wanted: tuple[Signature, ...]) -> None:
         interface = signature.interface
         for maps, specs in ((entry.inputs, (interface.given,)), (entry.outputs, interface.returned)):
             found = {_spec(_text(item.name), tensors[item.tensorIndex]) for item in maps}
-            if found != set(specs):
+            if found != {replace(spec, quantization=None) for spec in specs}:
                 raise ConversionError(
                     f"signature {signature.key!r} has the tensors {_listed(found)}", expected=_listed(specs)
                 )

@@ -1,0 +1,163 @@
+"""What values the tensors of a float graph take on calibration data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
+from aetool_exporters.quantization.affine import Range
+from aetool_exporters.quantization.ranges import RangeObserver, make_observer
+from aetool_exporters.reference import Reference
+from aetool_exporters.request import Calibration
+from aetool_exporters.tflite.flatbuffer import read
+from aetool_runtime.errors import InputError
+from aetool_runtime.specs import Array
+
+__all__ = ["Statistics", "calibrate"]
+
+_MOST_SAMPLES = 1000
+_MOST_BYTES = 1 << 28
+_TOGETHER = 1 << 18  # values that are handed to an observer at once
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """Of one tensor.
+
+    Args:
+        range: what its integers should cover.
+        variance: [channels], of each index of the last axis.
+    """
+
+    range: Range
+    variance: Array
+
+
+def calibrate(
+    data: bytes, reference: Reference, calibration: Calibration, dtype: str
+) -> dict[str, dict[int, Statistics]]:
+    """Run the float graph sample by sample and watch every tensor.
+
+    Args:
+        data: the file, without the normalization.
+        reference: says how raw samples are normalized, and whether it begins with an encoder.
+        dtype: the integers that the ranges are for: ``int8``, or ``int16`` with zero in the middle.
+
+    Returns:
+        Signature → tensor → statistics; computed float32 tensors that had values.
+
+    Raises:
+        InputError: no samples, or some that do not fit, or NaN.
+    """
+    samples = _evenly(calibration.batches(), reference)
+    interpreter = Interpreter(
+        model_content=data,
+        experimental_preserve_all_tensors=True,
+        experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
+    )
+    model = read(data)
+    latents: list[Array] = []
+    result = {}
+    for entry in sorted(model.signatureDefs, key=lambda entry: entry.signatureKey != b"encode"):
+        key = entry.signatureKey.decode()
+        watched = _watched(model, model.subgraphs[entry.subgraphIndex])
+        observers = {index: _Observer(calibration.method, dtype) for index in watched}
+        runner = interpreter.get_signature_runner(key)
+        name = entry.inputs[0].name.decode()
+        for sample in latents if key == "decode" and latents else samples:
+            outputs = runner(**{name: sample})
+            if key == "encode":
+                latents.append(outputs["latent"])
+            for index, observer in observers.items():
+                observer.add(_value(interpreter, index, entry.subgraphIndex))
+        result[key] = {
+            index: found for index, observer in observers.items() if (found := observer.result()) is not None
+        }
+    return result
+
+
+def _evenly(batches: Iterator[Array], reference: Reference) -> list[Array]:
+    """Normalized samples [1, …], at most 1000 and 256 MiB: each of the stream is as likely to be among them."""
+    generator = np.random.default_rng(0)
+    kept: list[Array] = []
+    seen = 0
+    for batch in batches:
+        for sample in batch:
+            most = max(1, min(_MOST_SAMPLES, _MOST_BYTES // max(1, 4 * sample.size)))
+            seen += 1
+            if len(kept) < most:
+                kept.append(sample)
+            elif (place := int(generator.integers(seen))) < most:
+                kept[place] = sample
+    if not kept:
+        raise InputError("no samples to calibrate with", hint="pass at least one")
+    return [_normalized(np.asarray(sample)[np.newaxis], reference) for sample in kept]
+
+
+def _normalized(sample: Array, reference: Reference) -> Array:
+    spec = reference.given
+    if not spec.takes(spec.dtype, sample.shape):
+        raise InputError(
+            f"a sample to calibrate with has the shape {list(sample.shape[1:])}",
+            expected=f"{list(spec.sample_shape)}, as the model takes them",
+        )
+    raw = reference.encoder is None or reference.normalization.is_identity
+    return np.ascontiguousarray(sample if raw else reference.normalization.apply(sample), spec.dtype)
+
+
+def _watched(model: Any, subgraph: Any) -> list[int]:
+    """Float tensors that are computed."""
+    return [
+        index
+        for index, tensor in enumerate(subgraph.tensors)
+        if tensor.type == 0 and model.buffers[tensor.buffer].data is None
+    ]
+
+
+def _value(interpreter: Interpreter, index: int, subgraph: int) -> Array:
+    try:
+        value: Array = interpreter.get_tensor(index, subgraph)
+    except ValueError:  # of a loop's state the engine keeps nothing
+        return np.zeros(0, np.float32)
+    return value
+
+
+class _Observer:
+    """Collects values, so that an observer is called seldom, and the spread of each channel."""
+
+    def __init__(self, method: str, dtype: str) -> None:
+        self._range: RangeObserver = make_observer(method, dtype=dtype, symmetric=dtype == "int16")
+        self._waiting: list[Array] = []
+        self._size = 0
+        self._count = 0
+        self._sum = self._squares = np.zeros(1)
+
+    def add(self, value: Array) -> None:
+        if not value.size:
+            return
+        self._waiting.append(np.array(value))
+        self._size += value.size
+        if self._size >= _TOGETHER:
+            self._hand_over()
+
+    def result(self) -> Statistics | None:
+        self._hand_over()
+        if not self._count:
+            return None
+        mean = self._sum / self._count
+        return Statistics(self._range.range(), np.maximum(self._squares / self._count - mean**2, 0.0))
+
+    def _hand_over(self) -> None:
+        if not self._waiting:
+            return
+        channels = self._waiting[0].shape[-1] if self._waiting[0].ndim else 1
+        values = np.concatenate([value.reshape(-1, channels) for value in self._waiting]).astype(np.float64)
+        self._waiting, self._size = [], 0
+        self._range.update(values.astype(np.float32))
+        self._count += len(values)
+        self._sum = self._sum + values.sum(axis=0)
+        self._squares = self._squares + (values**2).sum(axis=0)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from aetool.data import learn_normalization, measure
+from aetool.data.statistics import resolution_notices
 
 WINDOWS = np.random.default_rng(0).normal([1000, -5], [30, 0.1], (50, 16, 2)).astype(np.float32)
 
@@ -77,6 +78,26 @@ def test_a_channel_that_never_changes_is_told_and_left_alone(kind):
     assert normalization.scale[0] == 1
     assert normalization.scale[1] > 1
     assert notices == ["1 of 2 channels never change in training: scaled by 1"]
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (
+            1e9 + 10 * np.arange(30.0),
+            "1 of 1 channels take few different values as 32-bit floats, which near 1e+09 are",
+        ),
+        (1e9 + 1e6 * np.arange(30.0), ""),
+        (np.full(30, 1e9), ""),
+        (30_000 + np.arange(30.0) % 2, ""),
+        (np.arange(30.0) * 1e-30, ""),
+    ],
+    ids=["far from 0", "far apart", "constant", "whole numbers", "tiny"],
+)
+def test_values_that_32_bit_floats_hardly_tell_apart_are_told(values, message):
+    statistics = measure([values.astype(np.float32)[:, None]])
+    assert "".join(resolution_notices(statistics)).startswith(message)
+    assert bool(resolution_notices(statistics)) == bool(message)
 
 
 def test_what_is_written_down_is_what_is_computed_with():

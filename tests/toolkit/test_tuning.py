@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 import signal
@@ -14,6 +15,7 @@ from aetool.config.tuning import Choices, Range, default_space, load_space, pars
 from aetool.training import EpochDone
 from aetool.tuning import Search, saved_search, tune
 from aetool.tuning import trial as trials
+from aetool.tuning.search import combinations
 from aetool_runtime.errors import InputError, InterruptedRun, ModelError, UsageError
 
 from .runs import CONV, DENSE, vectors, with_training
@@ -153,20 +155,25 @@ def stop_after(count, events):
 
 
 def test_ctrl_c_inside_a_trial_and_a_kill_leave_no_trace(whole, tmp_path, monkeypatch):
+    """In the first trial, whose values are the configuration's own, and in the second."""
     data = vectors(tmp_path)
     real, calls = trials._report, []
 
     def reported(trial, event: EpochDone, **more):
         calls.append(event)
-        if len(calls) == 6:
+        if len(calls) in (1, 8):
             os.kill(os.getpid(), signal.SIGINT)
-        if len(calls) == 11:
+        if len(calls) in (3, 13):
             raise SystemExit  # as a kill: nothing of ours handles it
         real(trial, event, **more)
 
     monkeypatch.setattr(trials, "_report", reported)
-    with pytest.raises(InterruptedRun, match="trial 2 of 3: tuning was interrupted"):
+    with pytest.raises(InterruptedRun, match="trial 1 of 3: tuning was interrupted"):
         tune(SEARCH, data, tmp_path / "study", trials=3)
+    with pytest.raises(SystemExit):
+        tune(SEARCH, data, tmp_path / "study", trials=3, resume=True)
+    with pytest.raises(InterruptedRun, match="trial 2 of 3: tuning was interrupted"):
+        tune(SEARCH, data, tmp_path / "study", trials=3, resume=True)
     with pytest.raises(SystemExit):
         tune(SEARCH, data, tmp_path / "study", trials=3, resume=True)
     assert told(tune(SEARCH, data, tmp_path / "study", trials=3, resume=True)) == told(whole[0])[:3]
@@ -178,6 +185,19 @@ def test_trials_are_counted_over_resumed_runs(whole, tmp_path):
     assert told(tune(SEARCH, data, tmp_path / "study", trials=2, resume=True)) == told(first)
     more = tune(SEARCH, data, tmp_path / "study", trials=3, resume=True)
     assert told(more) == told(whole[0])[:3]
+
+
+def test_a_trial_that_falls_behind_is_pruned(tmp_path):
+    """From the sixth on, against the median of those that came to their end; here all learn but the last ones."""
+    rates = tuple(0.01 + step / 1000 for step in range(5))
+    config = with_training(DENSE, epochs=4, batch_size=32, learning_rate=rates[0])
+    search = Search(config, {"training.learning_rate": Choices((*rates, 1e-7, 1e-8, 1e-9))}, seed=0)
+    tuning = tune(search, vectors(tmp_path), tmp_path / "study", trials=8)
+    pruned = [record for record in tuning.trials if record.state == "pruned"]
+    assert pruned
+    assert all(record.values["training.learning_rate"] < 1e-6 and not record.objectives for record in pruned)
+    assert all(record.number > 5 for record in pruned)
+    assert tuning.front[0].state == "complete"
 
 
 def test_the_front_is_what_nothing_beats_in_both(tmp_path):
@@ -211,8 +231,39 @@ def test_a_trial_that_cannot_be_done_is_recorded_and_the_study_goes_on(tmp_path)
     assert states[0.01].state == "complete"
 
     space = {"training.learning_rate": Choices((1e30,)), "training.optimizer": Choices(("sgd",))}
-    with pytest.raises(InputError, match=r"none of 2 trials could be done\n.*the first said: .*loss is"):
+    with pytest.raises(InputError, match=r"none of 1 trials could be done\n.*the first said: .*loss is"):
         tune(Search(CONFIG, space), vectors(tmp_path), tmp_path / "hopeless", trials=2)
+
+
+def test_nothing_is_tried_twice_and_a_study_ends_when_all_was_tried(tmp_path):
+    config = with_training(DENSE, epochs=1)
+    space = {"model.latent": Range(1, 3), "model.hidden": Choices(((8,), (4,)))}
+    events = []
+    tuning = tune(Search(config, space), vectors(tmp_path), tmp_path / "study", trials=50, report=events.append)
+    tried = [tuple(map(str, record.values.values())) for record in tuning.trials]
+    assert len(tried) == len(set(tried)) == combinations(space) == 6
+    assert events[-1] == "all 6 combinations of values were tried"
+    events.clear()
+    again = tune(Search(config, space), vectors(tmp_path), tmp_path / "study", trials=50, resume=True)
+    assert told(again) == told(tuning)
+
+
+def test_a_number_that_is_not_whole_leaves_no_end():
+    assert combinations({"model.latent": Range(1, 3), "training.learning_rate": Range(0.1, 0.2)}) == math.inf
+
+
+def test_two_do_not_work_on_one_study(tmp_path):
+    data, output = vectors(tmp_path), tmp_path / "study"
+    messages = []
+
+    def second(event):
+        with pytest.raises(UsageError) as caught:
+            tune(saved_search(output), data, output, trials=2, resume=True)
+        messages.append(str(caught.value))
+
+    tune(SEARCH, data, output, trials=1, report=second)
+    assert "another process works on this study" in messages[0]
+    assert len(tune(SEARCH, data, output, trials=2, resume=True).trials) == 2
 
 
 def test_a_study_that_is_not_ours_or_another_is_refused(tmp_path):

@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from aetool.cli.given import config_and_data, given_config
+from aetool.cli.given import Given, given_options
 from aetool.cli.groups_table import groups_text
 from aetool.cli.output import emit_json, log, next_step, progress
-from aetool_runtime.errors import UsageError
 
 if TYPE_CHECKING:
     from aetool.config import Config
@@ -21,13 +20,8 @@ if TYPE_CHECKING:
 
 __all__ = ["command"]
 
-_PRESETS = sorted(path.stem for path in (Path(__file__).parents[1] / "presets").glob("*.toml"))
-
 
 @click.command("train")
-@click.argument("inputs", nargs=-1, metavar="[CONFIG] DATA")
-@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="The checkpoint's folder.")
-@click.option("--preset", metavar="NAME", help=f"A configuration that comes with aetool: {', '.join(_PRESETS)}.")
 @click.option("--epochs", type=int, help="Instead of the configuration's.")
 @click.option("--batch-size", type=int, help="Instead of the configuration's.")
 @click.option("--latent", type=int, help="Values per sample in the latent, instead of the configuration's.")
@@ -38,14 +32,9 @@ _PRESETS = sorted(path.stem for path in (Path(__file__).parents[1] / "presets").
 @click.option(
     "--strategy", type=click.Choice(["mirrored", "multiworker"]), help="All GPUs here; all that TF_CONFIG names."
 )
-@click.option("--resume", is_flag=True, help="Go on with the unfinished run in the output; needs no configuration.")
-@click.option("--overwrite", is_flag=True, help="Replace the checkpoint or run that stands there.")
-@click.option("--dry-run", is_flag=True, help="Read the data, build the model, show both; train and write nothing.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")
+@given_options
 def command(
-    inputs: tuple[str, ...],
-    output: Path,
-    preset: str | None,
+    given: Given,
     epochs: int | None,
     batch_size: int | None,
     latent: int | None,
@@ -54,10 +43,6 @@ def command(
     balance: str | None,
     compare_unbalanced: bool,
     strategy: str | None,
-    resume: bool,
-    overwrite: bool,
-    dry_run: bool,
-    as_json: bool,
 ) -> None:
     """Train an autoencoder on DATA (.npy, .npz, .csv, .tsv, .parquet, a folder of images, builtin:ecg, builtin:digits).
 
@@ -69,10 +54,7 @@ def command(
     aetool train config.toml windows.npy -o model
     aetool train --resume windows.npy -o model
     """
-    if resume and overwrite:
-        raise UsageError("--resume and --overwrite exclude each other")
-    path, data = config_and_data(inputs, "train")
-    given = {
+    values = {
         "training.epochs": epochs,
         "training.batch_size": batch_size,
         "model.latent": latent,
@@ -82,42 +64,35 @@ def command(
         "balance.by": balance,
         "balance.compare_unbalanced": compare_unbalanced or None,
     }
-    config = _override(_config(path, preset, output if resume else None), given)
-    if dry_run:
-        _tell_plan(config, data, as_json)
+    config = _override(_config(given), values)
+    if given.dry_run:
+        _tell_plan(config, given)
     else:
-        _train(config, data, output, resume, overwrite, as_json)
+        _train(config, given)
 
 
-def _config(path: Path | None, preset: str | None, resumed: Path | None) -> Config:
-    from aetool.config import preset_names
+def _config(given: Given) -> Config:
     from aetool.training import saved_config
 
-    config = given_config(path, preset)
-    if config is not None:
-        return config
-    if resumed is not None:
-        return saved_config(resumed)
-    raise UsageError(
-        "no configuration was given", expected=f"a CONFIG file, or --preset with one of {', '.join(preset_names())}"
-    )
+    config = given.config()
+    return saved_config(given.output) if config is None else config
 
 
-def _override(config: Config, given: Mapping[str, Any]) -> Config:
+def _override(config: Config, values: Mapping[str, Any]) -> Config:
     """With the values of those flags that were given, by path."""
     from aetool.config.tuning import with_values
 
-    return with_values(config, {path: value for path, value in given.items() if value is not None}, "command line")
+    return with_values(config, {path: value for path, value in values.items() if value is not None}, "command line")
 
 
-def _tell_plan(config: Config, data: str, as_json: bool) -> None:
+def _tell_plan(config: Config, given: Given) -> None:
     from aetool.config import config_text
     from aetool.training import plan_training
 
-    plan = plan_training(config, data, log)
+    plan = plan_training(config, given.data, log)
     split, parameters = plan.data.split, plan.autoencoder.parameters
     sizes = {"training": len(plan.data.training), "validation": len(split.validation), "test": len(split.test)}
-    if as_json:
+    if given.as_json:
         emit_json(
             {
                 "config": asdict(plan.config),
@@ -133,25 +108,27 @@ def _tell_plan(config: Config, data: str, as_json: bool) -> None:
     click.echo("next: the same command without --dry-run")
 
 
-def _train(config: Config, data: str, output: Path, resume: bool, overwrite: bool, as_json: bool) -> None:
+def _train(config: Config, given: Given) -> None:
     from aetool.training import train
 
-    log(f"training on {data}")
+    log(f"training on {given.data}")
     start = time.perf_counter()
     with _Drawing() as drawing:
-        checkpoint = train(config, data, output, resume=resume, overwrite=overwrite, report=drawing.draw)
+        checkpoint = train(
+            config, given.data, given.output, resume=given.resume, overwrite=given.overwrite, report=drawing.draw
+        )
     seconds = time.perf_counter() - start
-    if as_json:
+    if given.as_json:
         emit_json(
             {
-                "checkpoint": str(output),
+                "checkpoint": str(given.output),
                 "seconds": seconds,
                 "parameters": checkpoint.parameters,
                 "metrics": dict(checkpoint.metrics),
             }
         )
         return
-    _tell_result(checkpoint, output, seconds)
+    _tell_result(checkpoint, given.output, seconds)
 
 
 class _Drawing:

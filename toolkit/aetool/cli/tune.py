@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from aetool.cli.given import config_and_data, given_config
+from aetool.cli.given import Given, given_options
 from aetool.cli.output import emit_json, log, next_step, table
-from aetool_runtime.errors import UsageError
 
 if TYPE_CHECKING:
     from aetool.tuning import Search, TrialDone, TrialRecord, Tuning
@@ -22,11 +21,10 @@ _TRIALS = 30
 
 
 @click.command("tune")
-@click.argument("inputs", nargs=-1, metavar="[CONFIG] DATA")
-@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="The study's folder.")
-@click.option("--preset", metavar="NAME", help="A configuration that comes with aetool, instead of CONFIG.")
 @click.option("--trials", type=int, help=f"How many in all, resumed ones included; {_TRIALS} where there is no --time.")
-@click.option("--time", "minutes", type=float, metavar="MINUTES", help="Begin nothing after so long.")
+@click.option(
+    "--time", "minutes", type=float, metavar="MINUTES", help="Stop after so long; the trial that runs is given up."
+)
 @click.option(
     "--objective",
     "against",
@@ -36,23 +34,14 @@ _TRIALS = 30
 )
 @click.option("--epochs", type=int, help="Of each trial, instead of the configuration's.")
 @click.option("--seed", type=int, help="Of what is tried (0); weights and order have the configuration's.")
-@click.option("--resume", is_flag=True, help="Go on with the study in the output; needs no configuration.")
-@click.option("--overwrite", is_flag=True, help="Replace the study that stands there.")
-@click.option("--dry-run", is_flag=True, help="Show what would be tried; train and write nothing.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")
+@given_options
 def command(
-    inputs: tuple[str, ...],
-    output: Path,
-    preset: str | None,
+    given: Given,
     trials: int | None,
     minutes: float | None,
     against: tuple[str, ...],
     epochs: int | None,
     seed: int | None,
-    resume: bool,
-    overwrite: bool,
-    dry_run: bool,
-    as_json: bool,
 ) -> None:
     """Look for the best parameters: train on DATA again and again, compare by the validation part.
 
@@ -65,37 +54,32 @@ def command(
     aetool tune config.toml windows.npy -o study --time 30 --objective multiply_adds
     aetool tune --resume windows.npy -o study --trials 100
     """
-    if resume and overwrite:
-        raise UsageError("--resume and --overwrite exclude each other")
-    path, data = config_and_data(inputs, "tune")
-    search = _search(path, preset, output if resume else None, against, epochs, seed)
-    if dry_run:
-        _tell_search(search, as_json)
+    search = _search(given, against, epochs, seed)
+    if given.dry_run:
+        _tell_search(search, given.as_json)
         return
     trials = _TRIALS if trials is None and minutes is None else trials
     from aetool.tuning import tune
 
     tuning = tune(
-        search, data, output, trials=trials, minutes=minutes, resume=resume, overwrite=overwrite, report=_told
+        search,
+        given.data,
+        given.output,
+        trials=trials,
+        minutes=minutes,
+        resume=given.resume,
+        overwrite=given.overwrite,
+        report=_told,
     )
-    _tell_result(tuning, data, output, as_json)
+    _tell_result(tuning, given)
 
 
-def _search(
-    path: Path | None,
-    preset: str | None,
-    resumed: Path | None,
-    against: tuple[str, ...],
-    epochs: int | None,
-    seed: int | None,
-) -> Search:
+def _search(given: Given, against: tuple[str, ...], epochs: int | None, seed: int | None) -> Search:
     from aetool.tuning import Search, saved_search
 
-    config = given_config(path, preset)
+    config = given.config()
     if config is None:
-        if resumed is None:
-            raise UsageError("no configuration was given", expected="a CONFIG file, or --preset NAME")
-        saved = saved_search(resumed)
+        saved = saved_search(given.output)
         return replace(
             saved,
             config=_with_epochs(saved.config, epochs),
@@ -103,7 +87,7 @@ def _search(
             seed=saved.seed if seed is None else seed,
         )
     config = _with_epochs(config, epochs)
-    return Search(config, _space(path, config), tuple(dict.fromkeys(against)), seed or 0)
+    return Search(config, _space(given.path, config), tuple(dict.fromkeys(against)), seed or 0)
 
 
 def _with_epochs(config: Any, epochs: int | None) -> Any:
@@ -141,11 +125,11 @@ def _told(event: TrialDone | str) -> None:
     log(f"trial {record.number}{of}: {result or record.state}{': ' + reason if reason else ''} ({values})")
 
 
-def _tell_result(tuning: Tuning, data: str, output: Path, as_json: bool) -> None:
-    if as_json:
+def _tell_result(tuning: Tuning, given: Given) -> None:
+    if given.as_json:
         emit_json(
             {
-                "study": str(output),
+                "study": str(given.output),
                 "trials": [asdict(record) for record in tuning.trials],
                 "front": [
                     {**asdict(record), "config": str(file)}
@@ -160,7 +144,7 @@ def _tell_result(tuning: Tuning, data: str, output: Path, as_json: bool) -> None
     click.echo(f"{len(states)} trials ({counts}); {beaten}, by validation loss:\n")
     click.echo(_front_table(tuning))
     click.echo("")
-    next_step(shlex.join(["aetool", "train", str(tuning.files[0]), data, "-o", "model"]))
+    next_step(shlex.join(["aetool", "train", str(tuning.files[0]), given.data, "-o", "model"]))
 
 
 def _front_table(tuning: Tuning) -> str:

@@ -26,7 +26,7 @@ class BalanceConfig:
         exponent: 0 leaves everything as it is; 1 makes all groups count for as much, as far as the limit allows; what
             the rare groups gain, the others pay, so that the middle is a good start.
         limit: >= 1.
-        clusters: for ``cluster``: how many.
+        clusters: for ``cluster``: how many, at most 256.
         components: for ``cluster``: principal components that distances are measured in.
         compare_unbalanced: train the same model without balance as well, and report its errors beside.
     """
@@ -41,6 +41,6 @@ class BalanceConfig:
     def __post_init__(self) -> None:
         want(0 <= self.exponent < math.inf, "exponent must be >= 0")
         want(1 <= self.limit < math.inf, "limit must be >= 1")
-        want(self.clusters >= 2, "clusters must be >= 2")
+        want(2 <= self.clusters <= 256, "clusters must be between 2 and 256")
         want(self.components > 0, "components must be > 0")
         want(self.by != "none" or not self.compare_unbalanced, "compare_unbalanced wants a balance to compare with")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import shlex
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,8 +16,9 @@ from aetool.data import PreparedData, prepare_data
 from aetool.training.interrupt import StopRequest
 from aetool.training.plan import check_plan
 from aetool.tuning.front import TrialRecord, front, records, write_winners
-from aetool.tuning.search import Search
-from aetool.tuning.study import Study, check_same, create_study, is_study, open_study
+from aetool.tuning.search import Search, combinations
+from aetool.tuning.study import Study
+from aetool.tuning.study_folder import check_same, create_study, is_study, open_study
 from aetool.tuning.trial import OutOfTime, Pruned, run_trial
 from aetool_runtime.atomic import check_target
 from aetool_runtime.errors import AetoolError, InputError, InterruptedRun, UsageError
@@ -67,7 +68,8 @@ def tune(
         search: the question; with ``resume`` the same as before (``saved_search`` reads it).
         data: what ``aetool.data.open_source`` opens.
         output: the study's folder.
-        trials: how many in all, those of a resumed study included; ``None`` for no limit.
+        trials: how many in all, those of a resumed study included; ``None`` for no limit. A study ends sooner where
+            all combinations of values were tried.
         minutes: then the running trial is given up at the end of its epoch, unless it is the first that completes.
         resume: go on with the study in ``output``.
         overwrite: replace the study in ``output``.
@@ -153,21 +155,21 @@ class _Loop:
             if time.monotonic() >= self.deadline and self.study.best:  # there is a result without this one
                 raise OutOfTime
 
-        self._try(self.study.ask(self.search), after_epoch)
+        self._try(*self.study.ask(self.search), after_epoch)
         self.report(TrialDone(records(self.study, self.search)[-1], self.trials))
 
     def _is_over(self) -> bool:
         count = len(self.study.trials)
-        enough = self.trials is not None and count >= self.trials
-        return enough or (count > 0 and time.monotonic() >= self.deadline)
+        if self.trials is not None and count >= self.trials:
+            return True
+        if count >= combinations(self.search.space):
+            self.report(f"all {count} combinations of values were tried")
+            return True
+        return count > 0 and time.monotonic() >= self.deadline
 
-    def _try(self, trial: Any, after_epoch: Callable[[], None]) -> None:
-        twin = self.study.twin(trial)
-        if twin is not None:
-            self.study.repeat(trial, twin)
-            return
+    def _try(self, trial: Any, values: Mapping[str, Any], after_epoch: Callable[[], None]) -> None:
         try:
-            self.study.complete(trial, run_trial(self.search, self.data, self.balance, trial, after_epoch))
+            self.study.complete(trial, run_trial(self.search, self.data, self.balance, trial, values, after_epoch))
         except Pruned:
             self.study.prune(trial)
         except InterruptedRun:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from aetool.config import Config, config_text, parse_config
-from aetool.config.tuning import Choices, Range, SearchSpace, parse_space
+from aetool.config.tuning import Choices, Dimension, Range, SearchSpace, parse_space
 
-__all__ = ["OBJECTIVES", "Search", "own_values", "suggest"]
+__all__ = ["OBJECTIVES", "Search", "combinations", "own_values", "suggest"]
 
 OBJECTIVES = ("multiply_adds", "bytes", "parameters")  # what the error is weighed against
 
@@ -60,6 +61,17 @@ def suggest(trial: Any, space: SearchSpace) -> dict[str, Any]:
         else:
             values[path] = trial.suggest_float(path, dimension.low, dimension.high, log=dimension.log)
     return values
+
+
+def combinations(space: SearchSpace) -> float:
+    """How many different trials there are; infinity where a number that is not whole may be tried."""
+    return math.prod(_sizes(dimension) for dimension in space.values())
+
+
+def _sizes(dimension: Dimension) -> float:
+    if isinstance(dimension, Choices):
+        return len(dimension.choices)
+    return dimension.high - dimension.low + 1 if isinstance(dimension.low, int) else math.inf
 
 
 def own_values(search: Search) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from aetool.balance import Balance
@@ -13,7 +13,7 @@ from aetool.training.events import EpochDone, Event
 from aetool.training.plan import Plan, plan_prepared
 from aetool.training.state import State
 from aetool.training.trainer import Trainer
-from aetool.tuning.search import Search, suggest
+from aetool.tuning.search import Search
 from aetool_runtime.errors import InputError
 
 __all__ = ["OutOfTime", "Pruned", "run_trial"]
@@ -28,12 +28,18 @@ class OutOfTime(Exception):  # noqa: N818 (no error)
 
 
 def run_trial(
-    search: Search, data: PreparedData, balance: Balance | None, trial: Any, after_epoch: Callable[[], None]
+    search: Search,
+    data: PreparedData,
+    balance: Balance | None,
+    trial: Any,
+    values: Mapping[str, Any],
+    after_epoch: Callable[[], None],
 ) -> dict[str, float]:
     """Train a trial's configuration.
 
     Args:
-        trial: an ``optuna.Trial``.
+        trial: an ``optuna.Trial``, told of each epoch.
+        values: what it tries, by path.
         after_epoch: called between epochs; raises to give the trial up.
 
     Returns:
@@ -44,7 +50,7 @@ def run_trial(
         AetoolError: it cannot be done; InterruptedRun: Ctrl-C.
     """
     import_keras().backend.clear_session()  # the graphs of the trial before
-    plan = plan_prepared(with_values(search.config, suggest(trial, search.space)), data, balance)
+    plan = plan_prepared(with_values(search.config, values), data, balance)
     costs = {name: _cost(plan, name) for name in search.against}
 
     def told(event: Event) -> None:

@@ -1,0 +1,79 @@
+"""How near two tensors are, whatever layout each has."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from aetool_runtime.parity import MAX_SNR
+from aetool_runtime.specs import Array
+
+__all__ = ["Fit", "best_fit", "layouts", "snr"]
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A tensor laid out as the one that it was compared with.
+
+    Args:
+        snr: see ``snr``.
+        layout: what had to be done, such as ``channels first``; "" for nothing.
+        values: in the other's shape.
+    """
+
+    snr: float
+    layout: str
+    values: Array
+
+
+def snr(expected: Array, met: Array) -> float:
+    """Signal-to-noise ratio, dB, at most ``MAX_SNR``; −``MAX_SNR`` where a value is not finite.
+
+    The signal is what ``expected`` varies by: around the mean of each channel (last axis) and, where it does not vary
+    at all, around 0.
+    """
+    wanted = np.asarray(expected, np.float64).reshape(-1, expected.shape[-1] if expected.ndim > 1 else 1)
+    with np.errstate(all="ignore"):
+        noise = float(np.sum((np.asarray(met, np.float64).reshape(wanted.shape) - wanted) ** 2))
+        power = float(np.sum(wanted**2))
+        signal = float(np.sum((wanted - wanted.mean(axis=0)) ** 2))
+    if not math.isfinite(noise):
+        return -MAX_SNR
+    if noise == 0.0:
+        return MAX_SNR
+    signal = signal if signal > 1e-12 * power else power
+    return max(-MAX_SNR, min(MAX_SNR, 10 * math.log10(signal / noise))) if signal else -MAX_SNR
+
+
+def best_fit(expected: Array, met: Array | None) -> Fit | None:
+    """The layout of ``met`` that is nearest to ``expected``; ``None`` where it has another number of values."""
+    if met is None or met.size != expected.size:
+        return None
+    fits = (Fit(snr(expected, values), layout, values) for layout, values in layouts(met, expected.shape))
+    return max(fits, key=lambda fit: fit.snr, default=None)
+
+
+def layouts(met: Array, shape: Sequence[int]) -> Iterator[tuple[str, Array]]:
+    """The ways in which a tensor may stand for one of a shape [n, …], with channels last: each with its name.
+
+    Sizes of 1 come and go, dimensions may be flattened, channels may stand first, and time before the batch.
+    """
+    count = shape[0]
+    if met.ndim > 1 and met.shape[0] != count and met.shape[1] == count:
+        yield "time first", np.moveaxis(met, 1, 0).reshape(shape)
+        return
+    if met.size % count or (met.shape[0] % count and met.ndim > 0):
+        return
+    yield "", met.reshape(shape)
+    sizes = [size for size in met.shape[1:] if size != 1]
+    wanted = [size for size in shape[1:] if size != 1]
+    if len(sizes) > 1 and [*sizes[1:], sizes[0]] == (wanted if len(wanted) > 1 else [*sizes[1:], sizes[0]]):
+        yield "channels first", np.moveaxis(met.reshape(count, *sizes), 1, -1).reshape(shape)
+    if len(sizes) == 1 and len(wanted) > 1:
+        yield (
+            "channels first, flattened",
+            np.moveaxis(met.reshape(count, wanted[-1], *wanted[:-1]), 1, -1).reshape(shape),
+        )

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+from aetool_exporters.budget import BudgetOptions, Frontier, Keeper, frontier_json
 from aetool_exporters.bundle_writer import GOLDEN_PATH, GoldenFile, bundle_files, write_folder
 from aetool_exporters.cases import Samples, Suite, golden_subset, make_suite, synthetic_samples
 from aetool_exporters.complexity import count_reference
@@ -51,6 +52,9 @@ class ExportOptions:
         golden: ``real`` to let a few of the held-out samples travel in the bundle, ``synthetic`` to keep them private.
         license: the text that the bundle carries as its licence.
         overwrite: replace what stands at the output.
+        budget: of quality that may be lost: of each format the smallest artifacts that keep it are searched for among
+            the reduced ``precisions`` (all that there are, where none is named) and delivered, beside ``float32`` where
+            that is named. ``None`` to write every precision as it is.
     """
 
     formats: tuple[str, ...] = DEFAULT_FORMATS
@@ -61,6 +65,7 @@ class ExportOptions:
     golden: str = "real"
     license: str | None = None
     overwrite: bool = False
+    budget: BudgetOptions | None = None
 
 
 def export(
@@ -86,6 +91,7 @@ def export(
     Raises:
         ParityError: an artifact does not compute what Keras computes. What passed is in the bundle, the rest beside it
             in ``OUTPUT.rejected``.
+        BudgetError: nothing of a format keeps ``options.budget``; nothing is written.
         ConversionError: a converter failed; nothing is written.
         UsageError: ``output`` exists and ``options.overwrite`` is false, or an unknown format.
         DependencyError: no backend is here to verify a format with.
@@ -102,21 +108,30 @@ def export_reference(
     options: ExportOptions,
     on_check: Callable[[Check], None] = lambda check: None,
     on_notice: Callable[[str], None] = lambda notice: None,
+    on_frontier: Callable[[Frontier], None] = lambda frontier: None,
 ) -> Bundle:
-    """``export`` for a reference; told are every check as it is done, and what the user should know, in sentences."""
+    """``export`` for a reference.
+
+    Told are every check as it is done, what the user should know, in sentences, and what the search for a budget found.
+    """
     check_output(output, overwrite=options.overwrite)
-    jobs = _jobs(options)
+    exporters = [_exporter(name) for name in options.formats]
+    jobs = _jobs(exporters, options)
     samples = _checked(samples, reference) if samples is not None else synthetic_samples(reference.given)
     suite = make_suite(reference, samples)
     golden = _golden_suite(reference, samples, suite, options)
     judge, verdict = Judge(suite, golden, on_check), Verdict()
+    request = ExportRequest(name, EXACT, options.opset, samples.values.shape[1:], options.quantization)
+    keeper = None
+    if options.budget is not None:
+        keeper = Keeper(options.budget, reference, request, options.precisions, judge, on_frontier, on_notice)
     for exporter, precision in jobs:
-        request = ExportRequest(name, precision, options.opset, samples.values.shape[1:], options.quantization)
-        exported = exporter.export(reference, request)
+        exported = exporter.export(reference, replace(request, precision=precision))
         for notice in exported.notices:
             on_notice(f"{exporter.format} {precision}: {notice}")
         judge.judge(exported, verdict)
-    files = _contents(reference, name, samples, golden, verdict, options)
+    frontiers = keeper.keep(exporters, verdict) if keeper else []
+    files = _contents(reference, name, samples, golden, verdict, options, frontiers)
     if files:
         (write_zip if options.zip else write_folder)(output, files)
     _set_aside(_rejected(output), verdict, samples)
@@ -136,14 +151,17 @@ def exporter_names() -> list[str]:
     return plugin_names(_GROUP)
 
 
-def _jobs(options: ExportOptions) -> list[tuple[Exporter, str]]:
-    """Every format at every precision that it has; each precision must be one of at least one format."""
-    exporters = [_exporter(name) for name in options.formats]
+def _jobs(exporters: Sequence[Exporter], options: ExportOptions) -> list[tuple[Exporter, str]]:
+    """Every format at every precision that it has; each precision must be one of at least one format.
+
+    Where a budget is to be kept, the search decides about reduced ones.
+    """
     for precision in options.precisions:
         if not any(precision in exporter.precisions for exporter in exporters):
             known = dict.fromkeys(name for exporter in exporters for name in exporter.precisions)
             check_precision(" or ".join(options.formats), tuple(known), precision)
-    return [(e, precision) for e in exporters for precision in options.precisions if precision in e.precisions]
+    wanted = [name for name in options.precisions if options.budget is None or name == EXACT]
+    return [(exporter, name) for exporter in exporters for name in wanted if name in exporter.precisions]
 
 
 def _exporter(name: str) -> Exporter:
@@ -164,7 +182,13 @@ def _checked(samples: Samples, reference: Reference) -> Samples:
 
 
 def _contents(
-    reference: Reference, name: str, samples: Samples, golden: Suite, verdict: Verdict, options: ExportOptions
+    reference: Reference,
+    name: str,
+    samples: Samples,
+    golden: Suite,
+    verdict: Verdict,
+    options: ExportOptions,
+    frontiers: Sequence[Frontier],
 ) -> dict[str, bytes]:
     """Every file of the bundle; none when nothing passed."""
     if not verdict.passed:
@@ -191,7 +215,7 @@ def _contents(
     files = {
         **graphs,
         GOLDEN_PATH: golden_file.data,
-        REPORT_PATH: format_report(kept, real=samples.real),
+        REPORT_PATH: format_report(kept, real=samples.real, budgets=[frontier_json(f, timed=False) for f in frontiers]),
         GUIDE_PATH: format_guide(manifest),
     }
     if options.license is not None:

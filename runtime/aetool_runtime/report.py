@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -16,14 +16,16 @@ __all__ = ["REPORT_PATH", "check_json", "format_report"]
 REPORT_PATH = "report.json"
 
 
-def format_report(checks: Sequence[Check], *, real: bool) -> bytes:
+def format_report(checks: Sequence[Check], *, real: bool, budgets: Sequence[Mapping[str, Any]] = ()) -> bytes:
     """The report's bytes.
 
     Args:
         real: whether the samples were real held-out data.
+        budgets: of each format, what was found while searching for artifacts that keep a budget.
     """
     document = {
         "samples": "held-out data" if real else "synthetic",
+        **({"budgets": list(budgets)} if budgets else {}),
         "checks": [check_json(check) for check in checks],
     }
     return (json.dumps(document, indent=1, allow_nan=False) + "\n").encode()

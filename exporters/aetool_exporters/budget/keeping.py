@@ -1,0 +1,239 @@
+"""From a budget to what goes into the bundle: search, fine-tune where that does not do, verify, choose."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+from aetool_exporters.budget.budget import Budget
+from aetool_exporters.budget.candidates import CALIBRATED, Space
+from aetool_exporters.budget.deadline import Allowance
+from aetool_exporters.budget.frontier import Frontier, Trial, trial_line
+from aetool_exporters.budget.latency import measure_latency
+from aetool_exporters.budget.meter import HeldOut, Meter
+from aetool_exporters.budget.search import search
+from aetool_exporters.budget.sensitivity import units_of
+from aetool_exporters.budget.trials import Bench
+from aetool_exporters.judgement import EXACT, Judge, Verdict
+from aetool_exporters.reference import Reference
+from aetool_exporters.request import CALIBRATION_METHODS, Calibration, Exported, Exporter, ExportRequest
+from aetool_runtime.errors import BudgetError, InputError, ParityError, UsageError
+
+__all__ = ["BudgetOptions", "Keeper"]
+
+
+@dataclass(frozen=True)
+class BudgetOptions:
+    """What must be kept, on what, and how hard to try.
+
+    Args:
+        budget: the largest loss of quality that is accepted.
+        held_out: what quality is measured on.
+        methods: of calibration that may be tried.
+        granularities: values of ``per_channel`` that may be tried.
+        search_seconds: for the searches of all formats together; looked at between trials.
+        finetune_steps: of quantization-aware training, where the budget cannot be kept otherwise; 0 for none.
+        seed: of the order in which fine-tuning sees its samples.
+    """
+
+    budget: Budget
+    held_out: HeldOut
+    methods: tuple[str, ...] = CALIBRATION_METHODS
+    granularities: tuple[bool, ...] = (True, False)
+    search_seconds: float = 300.0
+    finetune_steps: int = 0
+    seed: int = 0
+
+
+class Keeper:
+    """Finds the smallest artifacts of each format that keep a budget.
+
+    Args:
+        options: the budget.
+        reference: the model.
+        request: what is asked for besides; its precision is not looked at.
+        precisions: that may be tried, ``float32`` left aside; () for all reduced ones that a format has.
+        judge: verifies what is to be delivered.
+        on_frontier: is told what was found for each format.
+        tell: takes sentences for the user: each trial, and what else is worth knowing.
+
+    Raises:
+        UsageError: the metric does not suit the model or the data; fine-tuning without samples to train on.
+        InputError: the float model's own quality is not finite; held-out samples of another shape.
+    """
+
+    def __init__(
+        self,
+        options: BudgetOptions,
+        reference: Reference,
+        request: ExportRequest,
+        precisions: Sequence[str],
+        judge: Judge,
+        on_frontier: Callable[[Frontier], None] = lambda frontier: None,
+        tell: Callable[[str], None] = lambda sentence: None,
+    ) -> None:
+        self._options, self._reference, self._request, self._judge = options, reference, request, judge
+        self._precisions = tuple(name for name in precisions if name != EXACT)
+        self._on_frontier, self._tell = on_frontier, tell
+        self._units = units_of(reference)
+        if options.finetune_steps:
+            self._calibration()
+        if options.held_out.values.shape[1:] != request.sample_shape:
+            raise InputError(
+                f"the held-out samples have shape {list(options.held_out.values.shape)}",
+                expected=f"[samples, {', '.join(map(str, request.sample_shape))}], as those that are verified with",
+            )
+        self._meter = Meter(reference, options.budget, options.held_out)
+
+    def keep(self, exporters: Sequence[Exporter], verdict: Verdict) -> list[Frontier]:
+        """Search for each format; what is delivered is verified, and added to ``verdict``.
+
+        Raises:
+            BudgetError: a format has nothing that keeps the budget; names the best that was found.
+            ConversionError: a format's exporter failed on every candidate.
+            UsageError: a format has none of the precisions; calibration data are missing.
+        """
+        spaces = [self._space(exporter) for exporter in exporters]
+        allowance = Allowance(self._options.search_seconds)
+        frontiers = []
+        for place, (exporter, space) in enumerate(zip(exporters, spaces, strict=True)):
+            frontier = self._settle(exporter, space, allowance, len(exporters) - place, verdict)
+            self._on_frontier(frontier)
+            frontiers.append(frontier)
+        missed = [frontier for frontier in frontiers if frontier.chosen is None]
+        if missed:
+            raise self._error(missed[0])
+        return frontiers
+
+    def _settle(self, exporter: Exporter, space: Space, allowance: Allowance, left: int, verdict: Verdict) -> Frontier:
+        bench = Bench(exporter, self._reference, self._request, self._meter, self._tell_trial)
+        stages = 2 if self._options.finetune_steps else 1
+        with allowance.share(left * stages) as deadline:
+            complete = search(bench, space, self._units, deadline, tuned=False)
+        frontier = self._chosen(self._frontier(bench, complete), bench, verdict)
+        if frontier.chosen is None and self._options.finetune_steps:
+            bench.tuned = self._tuned
+            with allowance.share(left) as deadline:
+                complete = search(bench, space, self._units, deadline, tuned=True) and complete
+            frontier = self._chosen(self._frontier(bench, complete), bench, verdict)
+        _refuse_unconvertible(frontier)
+        names = {str(candidate): candidate for candidate in bench.shelf}
+        seconds = measure_latency(
+            {name: bench.shelf[c] for name, c in names.items()}, self._options.held_out.values[:1]
+        )
+        return replace(frontier, latency={names[name]: value for name, value in seconds.items()})
+
+    def _tell_trial(self, format_name: str, trial: Trial) -> None:
+        self._tell(f"{format_name} {trial_line(trial, self._options.budget)}")
+
+    def _frontier(self, bench: Bench, complete: bool) -> Frontier:
+        meter = self._meter
+        return Frontier(
+            bench.format,
+            meter.budget,
+            meter.value,
+            meter.limit,
+            meter.samples,
+            bench.baseline,
+            tuple(bench.trials),
+            complete,
+        )
+
+    def _chosen(self, frontier: Frontier, bench: Bench, verdict: Verdict) -> Frontier:
+        """With the smallest that keeps the budget and passes verification."""
+        for trial in frontier.within:
+            own, exported = Verdict(), bench.export(trial.candidate)
+            replace(self._judge, on_check=lambda check: None).judge(exported, own)
+            if own.passed:
+                self._deliver(frontier.format, exported, own, verdict)
+                return replace(frontier, trials=tuple(bench.trials), chosen=trial.candidate)
+            bench.refuse(trial.candidate, ParityError("it keeps the budget, but does not pass verification"))
+        return replace(frontier, trials=tuple(bench.trials))
+
+    def _deliver(self, format_name: str, exported: Exported, own: Verdict, verdict: Verdict) -> None:
+        for notice in exported.notices:
+            self._tell(f"{format_name} {exported.artifacts[0].precision}: {notice}")
+        for check in own.checks:
+            self._judge.on_check(check)
+        verdict.passed += own.passed
+        verdict.checks += own.checks
+        verdict.own_cases |= own.own_cases
+
+    @cached_property
+    def _tuned(self) -> Reference:
+        """The model with fine-tuned weights, the same for all formats."""
+        from aetool_exporters.budget.finetune import finetune
+
+        steps = self._options.finetune_steps
+        self._tell(f"nothing keeps {self._options.budget} so far: fine-tuning for {steps} steps")
+        kept = self._request.quantization.float_layers
+        return finetune(self._reference, self._calibration(), steps, seed=self._options.seed, float_layers=kept)
+
+    def _calibration(self) -> Calibration:
+        calibration = self._request.quantization.calibration
+        if calibration is None:
+            raise UsageError("fine-tuning needs samples to train on", hint="--calibration FILE")
+        return calibration
+
+    def _space(self, exporter: Exporter) -> Space:
+        """What may be tried for one format.
+
+        Raises:
+            UsageError: nothing; or a precision that was asked for needs calibration data.
+        """
+        has = tuple(name for name in exporter.precisions if name != EXACT)
+        precisions = tuple(name for name in self._precisions if name in has) if self._precisions else has
+        if not precisions:
+            raise UsageError(
+                f"the {exporter.format} exporter has no precision to keep a budget with",
+                expected=f"one of {', '.join(has)}" if has else "a format with precisions below float32",
+                hint=f"--precision {has[0]}" if has else "leave --max-drop out",
+            )
+        if self._request.quantization.calibration is None:
+            precisions = self._uncalibrated(precisions)
+        options = self._options
+        kept = self._request.quantization.float_layers
+        return Space(precisions, options.methods, options.granularities, kept)
+
+    def _uncalibrated(self, precisions: tuple[str, ...]) -> tuple[str, ...]:
+        needy = [name for name in precisions if name in CALIBRATED]
+        others = tuple(name for name in precisions if name not in CALIBRATED)
+        if needy and (self._precisions or not others):
+            raise UsageError(f"{needy[0]} needs data to measure ranges on", hint="--calibration FILE")
+        if needy:
+            self._tell(
+                f"{' and '.join(needy)} are not tried, for want of samples to calibrate with: --calibration FILE"
+            )
+        return others
+
+    def _error(self, frontier: Frontier) -> BudgetError:
+        best, budget = frontier.best, frontier.budget
+        found = f"none of {len(frontier.trials)} candidates could be measured"
+        if best is not None and best.quality is not None:
+            found = (
+                f"the best of {len(frontier.trials)} is {best.candidate}, with {best.size:,} bytes and "
+                f"{budget.name} {budget.text(best.quality.value)}, {budget.text(best.quality.loss)} lost"
+            )
+        return BudgetError(
+            f"no {frontier.format} artifact keeps {budget}: {found}",
+            expected=f"at most {budget.text(frontier.limit)} less than the model's {budget.text(frontier.value)}"
+            if budget.metric.better > 0
+            else f"at most {budget.text(frontier.limit)} more than the model's {budget.text(frontier.value)}",
+            hint=_advice(frontier, self._options),
+        )
+
+
+def _advice(frontier: Frontier, options: BudgetOptions) -> str:
+    if not frontier.complete:
+        return f"--search-time {2 * options.search_seconds:g}: time was up before everything was tried"
+    if not options.finetune_steps:
+        return "--finetune 500, a larger budget, or other precisions with --precision"
+    return "more steps of --finetune, a larger budget, or other precisions with --precision"
+
+
+def _refuse_unconvertible(frontier: Frontier) -> None:
+    """Where nothing could be converted, that is what is wrong."""
+    errors = [trial.error for trial in frontier.trials if trial.error is not None and trial.quality is None]
+    if errors and len(errors) == len(frontier.trials):
+        raise errors[0]

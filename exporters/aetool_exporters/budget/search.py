@@ -1,0 +1,137 @@
+"""The search for the smallest artifacts that keep a budget.
+
+First all layers alike: every precision, then every calibration method and granularity. Where a precision that promises
+smaller files than the best found so far misses the budget, layers stay in float32: each is quantized alone, which tells
+how sensitive it is; the most sensitive ones are kept in float32, as few as will do (doubling, then halving the
+interval); then each of those is tried quantized again. That is done in two orders, by loss and by loss per parameter.
+
+Given enough time the result depends on nothing but the model, the data and the exporter: trials come in a fixed order,
+ties are broken by name, and latency decides nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from aetool_exporters.budget.candidates import Candidate, Space
+from aetool_exporters.budget.deadline import Deadline
+from aetool_exporters.budget.frontier import Trial
+from aetool_exporters.budget.sensitivity import Unit, names_of, rank, rank_by_size
+from aetool_exporters.budget.trials import Bench
+
+__all__ = ["search"]
+
+
+def search(bench: Bench, space: Space, units: Sequence[Unit], deadline: Deadline, *, tuned: bool) -> bool:
+    """Make trials on the bench until nothing better is to be expected.
+
+    Args:
+        units: that may stay in float32 one by one.
+        tuned: try candidates with fine-tuned weights.
+
+    Returns:
+        Whether it came to its end; else time was up. At least one candidate is tried.
+    """
+    return _Search(bench, space, units, deadline, tuned).run()
+
+
+class _OutOfTimeError(Exception):
+    """Ends a search."""
+
+
+class _Search:
+    def __init__(self, bench: Bench, space: Space, units: Sequence[Unit], deadline: Deadline, tuned: bool) -> None:
+        self._bench, self._space, self._deadline, self._tuned = bench, space, deadline, tuned
+        self._units = [unit for unit in units if not unit.layers <= space.float_layers]
+        self._uniform: list[Trial] = []
+        self._best: Trial | None = min(filter(self._keeps, bench.trials), key=lambda trial: trial.key, default=None)
+        self._begun = False
+
+    def run(self) -> bool:
+        try:
+            for candidate in self._space.uniform(tuned=self._tuned):
+                self._uniform.append(self._try(candidate))
+            for base in self._bases():
+                self._mix(base)
+        except _OutOfTimeError:
+            return False
+        return True
+
+    def _try(self, candidate: Candidate) -> Trial:
+        if self._begun and self._deadline.passed and not self._bench.known(candidate):
+            raise _OutOfTimeError
+        self._begun = True
+        trial = self._bench.trial(candidate)
+        if self._keeps(trial) and (self._best is None or trial.key < self._best.key):
+            self._best = trial
+        return trial
+
+    def _keeps(self, trial: Trial) -> bool:
+        return trial.error is None and trial.quality is not None and self._bench.meter.keeps(trial.quality)
+
+    def _bases(self) -> list[Trial]:
+        """Of each precision that misses the budget everywhere, the trial that loses least; small files first."""
+        found = []
+        for precision in dict.fromkeys(trial.candidate.precision for trial in self._uniform):
+            trials = [t for t in self._uniform if t.candidate.precision == precision and t.quality is not None]
+            if trials and self._space.mixable(precision) and not any(map(self._keeps, trials)):
+                found.append(min(trials, key=_by_loss))
+        return sorted(found, key=lambda trial: trial.key)
+
+    def _mix(self, base: Trial) -> None:
+        """Keep layers in float32, should that be smaller than what there is: it only adds bytes to the base."""
+        if self._hopeless(base) or len(self._units) < 2:
+            return
+        alone = []
+        for unit in self._units:
+            others = names_of(other for other in self._units if other is not unit)
+            trial = self._try(self._keeping(base.candidate, others))
+            if trial.quality is not None:
+                alone.append((unit, trial.quality))
+        if len(alone) < 2:
+            return
+        for order in (rank(alone), rank_by_size(alone)):
+            self._shrink(base.candidate, order)
+
+    def _shrink(self, base: Candidate, order: Sequence[Unit]) -> None:
+        """As few units in float32 as will do, from the front of ``order``."""
+        count = self._fewest(base, order)
+        if count is None:
+            return
+        kept = list(order[:count])
+        for unit in reversed(order[:count]):
+            fewer = [other for other in kept if other is not unit]
+            if fewer and self._keeps(self._try(self._keeping(base, names_of(fewer)))):
+                kept = fewer
+
+    def _fewest(self, base: Candidate, order: Sequence[Unit]) -> int | None:
+        """How many from the front must stay in float32; ``None`` where even all but one miss, or are no smaller."""
+
+        def enough(count: int) -> bool | None:
+            trial = self._try(self._keeping(base, names_of(order[:count])))
+            if self._keeps(trial):
+                return True
+            return None if self._hopeless(trial) else False
+
+        least, most = 0, 1
+        while not (verdict := enough(min(most, len(order) - 1))):
+            if verdict is None or most >= len(order) - 1:
+                return None
+            least, most = most, 2 * most
+        most = min(most, len(order) - 1)
+        while most - least > 1:
+            middle = (least + most) // 2
+            least, most = (least, middle) if enough(middle) else (middle, most)
+        return most
+
+    def _hopeless(self, trial: Trial) -> bool:
+        """With still more float32 it can only become larger than the best."""
+        return self._best is not None and trial.size >= self._best.size
+
+    def _keeping(self, base: Candidate, layers: frozenset[str]) -> Candidate:
+        return base.keeping(layers | self._space.float_layers)
+
+
+def _by_loss(trial: Trial) -> tuple[float, tuple[int, float, float, str]]:
+    assert trial.quality is not None
+    return trial.quality.loss, trial.key

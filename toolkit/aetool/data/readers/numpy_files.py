@@ -29,9 +29,32 @@ def open_npy(path: Path) -> Source:
         InputError: broken, truncated, or holding Python objects.
     """
     try:
-        return ArraySource(str(path), np.load(path, mmap_mode="r", allow_pickle=False))
+        return MappedSource(str(path), np.load(path, mmap_mode="r", allow_pickle=False))
     except _BROKEN as error:
         raise _unreadable(str(path), error) from error
+
+
+class MappedSource(ArraySource):
+    """A memory-mapped file: random access by the mapping, streaming by plain reads.
+
+    Pages that a mapping has touched count as the process's memory for as long as there is room, so that a stream of
+    any length would seem to need, and on a device with a limit would need, all of it.
+    """
+
+    def batches(self, rows: int, start: int = 0) -> Iterator[Array]:
+        values = self.values
+        if not (isinstance(values, np.memmap) and values.flags.c_contiguous and values.filename):
+            yield from super().batches(rows, start)
+            return
+        row_bytes = values.nbytes // len(values)
+        with Path(values.filename).open("rb") as file:
+            file.seek(values.offset + start * row_bytes)
+            for at in range(start, len(values), rows):
+                count = min(rows, len(values) - at)
+                data = file.read(count * row_bytes)
+                if len(data) != count * row_bytes:
+                    raise InputError(f"ends in row {at + len(data) // row_bytes}", where=self.name)
+                yield np.frombuffer(data, values.dtype).reshape(count, *values.shape[1:])
 
 
 def open_npz(path: Path, key: str = "") -> Source:
@@ -45,7 +68,7 @@ def open_npz(path: Path, key: str = "") -> Source:
             member = _member(path, key, [info for info in archive.infolist() if info.filename.endswith(".npy")])
             if member.compress_type != zipfile.ZIP_STORED:
                 return _CompressedSource.open(path, member.filename)
-        return ArraySource(_name(path, member.filename), _map_member(path, member))
+        return MappedSource(_name(path, member.filename), _map_member(path, member))
     except _BROKEN as error:
         raise _unreadable(str(path), error) from error
 

@@ -136,7 +136,9 @@ class _File:
 
     def __enter__(self) -> Any:
         try:
-            self._file = import_package("pyarrow.parquet", extra="data").ParquetFile(self._path)
+            # Buffering ahead keeps all that was read until the file is closed.
+            library = import_package("pyarrow.parquet", extra="data")
+            self._file = library.ParquetFile(self._path, pre_buffer=False)
         except (self._arrow.ArrowException, OSError) as error:
             raise InputError(f"cannot be read as Parquet ({error})", where=str(self._path)) from error
         return self._file

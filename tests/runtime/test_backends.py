@@ -19,6 +19,7 @@ from tests.vectors.bundles import with_manifest
 from aetool_runtime import Autoencoder, backends, open_bundle, self_test
 from aetool_runtime.backends import Backend, available_backends, backend_names, load_backend, load_plugin
 from aetool_runtime.backends.litert import LiteRtBackend, LiteRtGraph
+from aetool_runtime.backends.litert_pool import Pool
 from aetool_runtime.backends.onnxruntime import OnnxRuntimeBackend, OnnxRuntimeGraph
 from aetool_runtime.errors import AetoolError, BackendError, DependencyError, DeviceError, InputError
 from aetool_runtime.selftest import Case
@@ -262,7 +263,7 @@ def test_whatever_an_engine_raises_becomes_a_backend_error(error: Exception) -> 
         lambda: onnxruntime.load(data, artifact, device="cpu", threads=1),
         lambda: litert.load(data, artifact, device="cpu", threads=1),
         lambda: OnnxRuntimeGraph(failing, artifact).run(samples(1)),
-        lambda: LiteRtGraph(failing, raising(error), BACKENDS["litert"][2]).run(samples(1)),
+        lambda: LiteRtGraph(Pool(failing, raising(error), 1), None, BACKENDS["litert"][2]).run(samples(1)),
     ]
     for call in calls:
         with pytest.raises(BackendError) as refusal:

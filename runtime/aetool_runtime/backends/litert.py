@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
+from aetool_runtime.backends.litert_batch import MOST_ROWS, Pieces, takes_any_batch
+from aetool_runtime.backends.litert_pool import Pool
+from aetool_runtime.backends.litert_signature import Signature
 from aetool_runtime.errors import BackendError, DependencyError, DeviceError
 from aetool_runtime.specs import Array, Artifact, TensorSpec
 
@@ -31,65 +33,68 @@ class LiteRtBackend:
         where = f"{artifact} ({artifact.path})"
         if device not in self.devices():
             raise DeviceError(f"LiteRT has no device {device!r} here", expected="cpu", hint="use device='cpu'")
+        given, outputs = artifact.inputs[0], [output.name for output in artifact.outputs]
+        every = os.cpu_count() or 1
+
+        def make() -> Signature:
+            return Signature(self._interpreter, data, artifact.signature, given.name, outputs, threads or every)
+
         try:
-            interpreter = self._interpreter(model_content=data, num_threads=threads or os.cpu_count())
-            runner = interpreter.get_signature_runner(artifact.signature)
-            held = runner.get_input_details()
+            first = make()
+            held = first.inputs
         except Exception as error:
             raise BackendError(
                 f"LiteRT cannot load the graph ({error})",
                 where=where,
                 hint="update ai-edge-litert, or export the model again",
             ) from error
-        _refuse_other(held, artifact.inputs[0], where)
-        return LiteRtGraph(interpreter, runner, artifact)
+        _refuse_other(held, given, where)
+        free = given.shape[0] is None
+        resized = Pool(first if free else None, make, every) if free or takes_any_batch(data) else None
+        return LiteRtGraph(Pool(first, make, every), resized, artifact)
 
 
 class LiteRtGraph:
-    """One signature of an interpreter, whose graph takes a fixed number of samples a call.
+    """A signature in as many interpreters as threads run it at once.
 
-    An interpreter used from two threads at once gives wrong results without a word, hence the lock.
+    Args:
+        fixed: interpreters for the batch that the graph has.
+        resized: others, whose input is resized to the batch that comes; ``None`` where the graph does not bear that.
+        artifact: what the manifest says.
     """
 
-    def __init__(self, interpreter: Any, runner: Any, artifact: Artifact) -> None:
-        self._interpreter = interpreter
-        self._runner = runner
-        self._input = artifact.inputs[0].name
-        self._outputs = [output.name for output in artifact.outputs]
+    def __init__(self, fixed: Pool[Signature], resized: Pool[Signature] | None, artifact: Artifact) -> None:
+        self._fixed, self._resized = fixed, resized
         self._batch = artifact.inputs[0].shape[0]
         self._where = str(artifact)
-        self._lock = threading.Lock()
 
     def run(self, array: Array) -> tuple[Array, ...]:
-        batch = self._batch or len(array)
-        if len(array) == batch:
-            return self._call(array)
-        whole = len(array) // batch * batch
-        pieces = [self._call(array[start : start + batch]) for start in range(0, whole, batch)]
-        if whole < len(array):
-            pieces.append(self._padded(array[whole:], batch))
-        return tuple(np.concatenate(parts) for parts in zip(*pieces, strict=True))
-
-    def _padded(self, rest: Array, batch: int) -> tuple[Array, ...]:
-        """Fill a last, smaller batch with zeros and drop what comes out for them."""
-        filler = np.zeros((batch - len(rest), *rest.shape[1:]), rest.dtype)
-        return tuple(output[: len(rest)] for output in self._call(np.concatenate([rest, filler])))
-
-    def _call(self, array: Array) -> tuple[Array, ...]:
         try:
-            with self._lock:
-                if self._interpreter is None:
-                    raise ValueError("the graph is closed")
-                # A fused LSTM would otherwise start from the state that the last sample left.
-                self._interpreter.reset_all_variables()
-                results = self._runner(**{self._input: array})
-            return tuple(results[name] for name in self._outputs)
+            if len(array) != self._batch:
+                return self._pieces(array).run(array)
+            signature = self._fixed.take()
+            try:
+                return signature.run(array)
+            finally:
+                self._fixed.give(signature)
+        except Exception as error:
+            raise BackendError(f"LiteRT failed ({error})", where=self._where) from error
+
+    def run_into(self, array: Array, out: Array) -> None:
+        try:
+            self._pieces(array).run(array, out)
         except Exception as error:
             raise BackendError(f"LiteRT failed ({error})", where=self._where) from error
 
     def close(self) -> None:
-        with self._lock:
-            self._runner = self._interpreter = None
+        self._fixed.close()
+        if self._resized is not None:
+            self._resized.close()
+
+    def _pieces(self, array: Array) -> Pieces:
+        if self._resized is not None and len(array) != self._batch:
+            return Pieces(self._resized, Signature.run_any, MOST_ROWS, fill=False)
+        return Pieces(self._fixed, Signature.run, self._batch or 1, fill=True)
 
 
 def _refuse_other(held: Mapping[str, Mapping[str, Any]], spec: TensorSpec, where: str) -> None:

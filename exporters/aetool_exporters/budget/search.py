@@ -3,7 +3,8 @@
 First all layers alike: every precision, then every calibration method and granularity. Where a precision that promises
 smaller files than the best found so far misses the budget, layers stay in float32: each is quantized alone, which tells
 how sensitive it is; the most sensitive ones are kept in float32, as few as will do (doubling, then halving the
-interval); then each of those is tried quantized again. That is done in two orders, by loss and by loss per parameter.
+interval); then each of those is tried quantized again. That is done in two orders, by loss and by loss per parameter,
+and with every calibration method and granularity.
 
 Given enough time the result depends on nothing but the model, the data and the exporter: trials come in a fixed order,
 ties are broken by name, and latency decides nothing.
@@ -51,8 +52,8 @@ class _Search:
         try:
             for candidate in self._space.uniform(tuned=self._tuned):
                 self._uniform.append(self._try(candidate))
-            for base in self._bases():
-                self._mix(base)
+            for bases in self._missing():
+                self._mix(bases)
         except _OutOfTimeError:
             return False
         return True
@@ -69,29 +70,35 @@ class _Search:
     def _keeps(self, trial: Trial) -> bool:
         return trial.error is None and trial.quality is not None and self._bench.meter.keeps(trial.quality)
 
-    def _bases(self) -> list[Trial]:
-        """Of each precision that misses the budget everywhere, the trial that loses least; small files first."""
+    def _missing(self) -> list[list[Trial]]:
+        """Of each precision that misses the budget everywhere, its trials, those that lose least first."""
         found = []
         for precision in dict.fromkeys(trial.candidate.precision for trial in self._uniform):
             trials = [t for t in self._uniform if t.candidate.precision == precision and t.quality is not None]
             if trials and self._space.mixable(precision) and not any(map(self._keeps, trials)):
-                found.append(min(trials, key=_by_loss))
-        return sorted(found, key=lambda trial: trial.key)
+                found.append(sorted(trials, key=_by_loss))
+        return sorted(found, key=lambda trials: min(trial.size for trial in trials))
 
-    def _mix(self, base: Trial) -> None:
-        """Keep layers in float32, should that be smaller than what there is: it only adds bytes to the base."""
-        if self._hopeless(base) or len(self._units) < 2:
+    def _mix(self, bases: Sequence[Trial]) -> None:
+        """Keep layers in float32, should that be smaller than what there is: it only adds bytes to a base.
+
+        Which calibration is best for a mixture is not known beforehand: what hides the harm of one layer costs the
+        others. So all are tried, in the order of one of them.
+        """
+        if all(map(self._hopeless, bases)) or len(self._units) < 2:
             return
         alone = []
         for unit in self._units:
             others = names_of(other for other in self._units if other is not unit)
-            trial = self._try(self._keeping(base.candidate, others))
+            trial = self._try(self._keeping(bases[0].candidate, others))
             if trial.quality is not None:
                 alone.append((unit, trial.quality))
         if len(alone) < 2:
             return
-        for order in (rank(alone), rank_by_size(alone)):
-            self._shrink(base.candidate, order)
+        for base in bases:
+            for order in (rank(alone), rank_by_size(alone)):
+                if not self._hopeless(base):
+                    self._shrink(base.candidate, order)
 
     def _shrink(self, base: Candidate, order: Sequence[Unit]) -> None:
         """As few units in float32 as will do, from the front of ``order``."""

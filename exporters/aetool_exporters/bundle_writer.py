@@ -23,11 +23,14 @@ _ALIGNMENT = 64
 
 
 class GoldenFile:
-    """The numbers of golden vectors, one after the other: little-endian, C order, 64-byte aligned, each array once."""
+    """The numbers of golden vectors, one after the other: little-endian, C order, 64-byte aligned.
+
+    An array that is there already, or begins one that is, takes no room again.
+    """
 
     def __init__(self) -> None:
         self._data = bytearray()
-        self._placed: dict[tuple[str, bytes], int] = {}
+        self._placed: list[int] = []
 
     @property
     def data(self) -> bytes:
@@ -39,12 +42,13 @@ class GoldenFile:
 
     def _tensor(self, array: Array) -> GoldenTensor:
         data = _little_endian(array)
-        key = (array.dtype.name, data)
-        if key not in self._placed:
+        offset = next((offset for offset in self._placed if self._data.startswith(data, offset)), None)
+        if offset is None:
             self._data.extend(bytes(-len(self._data) % _ALIGNMENT))
-            self._placed[key] = len(self._data)
+            offset = len(self._data)
+            self._placed.append(offset)
             self._data.extend(data)
-        return GoldenTensor(array.dtype.name, array.shape, self._placed[key])
+        return GoldenTensor(array.dtype.name, array.shape, offset)
 
 
 def bundle_files(manifest: Manifest, files: Mapping[str, bytes]) -> dict[str, bytes]:

@@ -25,6 +25,10 @@ EXACT = "float32"
 LEAST_SNR: Mapping[str, float] = {"float16": 40.0, "int16x8": 20.0, "dynamic_range": 10.0, "int8": 10.0}
 """Of a role's own output on held-out data, dB. 10 dB: the error is a third of what the output varies by."""
 
+# Fewer than the bundle's: they come once for each artifact, and are compared with what is all but equal.
+_OWN = (HELD_OUT, "zeros", "maximum", "latent maximum")
+_OWN_SAMPLES = 4
+
 
 @dataclass
 class Verdict:
@@ -82,9 +86,9 @@ class Judge:
         try:
             cases = []
             for case in golden_subset(self.golden):
-                if spec.name not in case.tensors:
+                if case.name not in _OWN or spec.name not in case.tensors:
                     continue
-                given = spec.stored(case.tensors[spec.name])
+                given = spec.stored(case.tensors[spec.name][:_OWN_SAMPLES])
                 outputs = zip(artifact.outputs, graph.run(given), strict=True)
                 cases.append(Case(case.name, {spec.name: given, **{output.name: met for output, met in outputs}}))
         finally:

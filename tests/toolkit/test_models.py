@@ -49,6 +49,12 @@ def test_the_tutorial_model():
     assert widths == [64, 32, 64, 784]
 
 
+def test_weights_that_no_memory_holds_are_refused():
+    with pytest.raises(UsageError) as caught:
+        build_autoencoder(DenseModel(latent=2**31 - 1, hidden=(2**22,)), (1,), 0)
+    assert "a tensor of shape [4194304, 2147483647] does not fit in memory\n  try: make [model]" in str(caught.value)
+
+
 def test_the_seed_decides_the_weights_and_touches_no_global_one():
     np.random.seed(3)
     before = np.random.get_state()[1]

@@ -13,6 +13,7 @@ from aetool.config import DataConfig
 from aetool.training import EpochDone, Event, StepsDone, is_checkpoint, load_checkpoint, plan_training, train
 from aetool.training.recipe import make_loss, make_optimizer
 from aetool.training.state import load_state
+from aetool.training.steps import CompiledSteps
 from aetool.training.trainer import epoch_order
 from aetool_runtime.errors import InputError, InterruptedRun, ModelError, UsageError
 
@@ -207,6 +208,15 @@ def test_diverging_weights_name_epoch_and_batch(tmp_path):
     with pytest.raises(InputError, match=r"epoch \d+.*: the (validation )?loss is (inf|nan)") as caught:
         train(config, vectors(tmp_path), tmp_path / "model")
     assert "lower the learning rate" in caught.value.hint
+
+
+def test_a_step_that_does_not_fit_in_memory_is_told(tmp_path, monkeypatch):
+    def train_block(*_):
+        raise MemoryError("Unable to allocate 1.00 TiB for an array with shape (3,)")
+
+    monkeypatch.setattr(CompiledSteps, "train", train_block)
+    with pytest.raises(UsageError, match=r"does not fit in memory\n  try: make \[training\] batch_size, or the model"):
+        train(DENSE, vectors(tmp_path), tmp_path / "model")
 
 
 def test_an_unknown_optimizer_suggests_one_before_anything_is_read(tmp_path):

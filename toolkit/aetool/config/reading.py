@@ -30,6 +30,7 @@ __all__ = [
 ]
 
 _PRESETS = Path(__file__).parents[1] / "presets"
+_LARGEST = 2**31 - 1
 _TUNE = "tune"  # may stand in the same file: read by ``aetool tune``, overlooked by all others
 
 
@@ -114,6 +115,7 @@ def convert_section(table: Mapping[str, Any], kind: type[Any], section: str, whe
     """
     msgspec = import_package("msgspec", extra="train")
     check_keys(table, [item.name for item in dataclasses.fields(kind)], f"{section}.", where)
+    _check_sizes(table, section, where)
     try:
         return msgspec.convert(table, kind)
     except msgspec.ValidationError as error:
@@ -122,6 +124,14 @@ def convert_section(table: Mapping[str, Any], kind: type[Any], section: str, whe
         if not place:  # a range: the message names the key
             raise UsageError(f"[{section}] {message}", where=where) from error
         raise _wrong_value(table, kind, section, place, message, where) from error
+
+
+def _check_sizes(table: Mapping[str, Any], section: str, where: str) -> None:
+    """No whole number of a configuration is larger than what counts a tensor's elements on every engine."""
+    for key, value in table.items():
+        for number in value if isinstance(value, list | tuple) else [value]:
+            if isinstance(number, int) and abs(number) > _LARGEST:
+                raise UsageError(f"{section}.{key} is {value}", where=where, expected=f"at most {_LARGEST}")
 
 
 def _wrong_value(

@@ -23,6 +23,7 @@ from aetool.models.backend import import_keras
 from aetool.models.latents import LatentEnds
 from aetool.models.layers import Layers
 from aetool.models.layers_convolutional import ConvModel
+from aetool.models.memory import within_memory
 from aetool_runtime.errors import UsageError
 
 __all__ = ["build_autoencoder", "with_vocabulary"]
@@ -31,6 +32,7 @@ _Built: TypeAlias = DenseModel | ConvModel | RecurrentModel | TextModel
 _Widened = TypeVar("_Widened", bound=_Built)
 
 
+@within_memory("make [model] latent, or the layers' widths, smaller")
 def build_autoencoder(
     model: ModelConfig,
     sample_shape: tuple[int, ...],
@@ -51,7 +53,8 @@ def build_autoencoder(
         residual: the decoder adds what the encoder took, enlarged; see ``TaskConfig``.
 
     Raises:
-        UsageError: the family does not take samples of that shape, or the latent not what it computes; says what.
+        UsageError: the family does not take samples of that shape, or the latent not what it computes; says what. Or
+            there is no room for the weights.
         InputError, ModelError: a custom family's code cannot be imported, or does not return what it should.
         DependencyError: Keras or TensorFlow is not installed.
     """

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aetool.data import Dataset
+from aetool.models.memory import within_memory
 from aetool.training.distribution import DistributedSteps
 from aetool.training.events import EpochDone, EpochLoss, Event, StepsDone
 from aetool.training.interrupt import StopRequest
@@ -24,6 +25,7 @@ __all__ = ["Trainer", "epoch_order"]
 
 _BLOCK_BYTES = 16 << 20
 _AGREED = 16  # batches in a block where several workers have to agree on it
+_SMALLER = "make [training] batch_size, or the model, smaller"
 _FAST, _SLOW = 0.25, 1.0  # seconds a block; between them Ctrl-C and the progress bar answer soon enough
 
 
@@ -41,6 +43,7 @@ class Trainer:
         report: told what happens.
     """
 
+    @within_memory(_SMALLER)
     def __init__(self, plan: Plan, save: Callable[[State], None], report: Callable[[Event], None]) -> None:
         self._plan, self._save, self._report = plan, save, report
         self._config = plan.config.training
@@ -64,10 +67,12 @@ class Trainer:
         _assign(self._objective.model_variables, state.model)
         _assign(self._objective.optimizer.variables, state.optimizer)
 
+    @within_memory(_SMALLER)
     def run(self) -> None:
         """Train to the end, then put the best epoch's weights into the model.
 
         Raises:
+            UsageError: there is no room for a step.
             InputError: a loss that is not finite; names epoch and batch.
             InterruptedRun: Ctrl-C; the state is saved.
         """

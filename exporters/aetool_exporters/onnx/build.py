@@ -1,68 +1,40 @@
-"""One role of a reference → the bytes of an ONNX file: convert, check, simplify, canonicalize, check again."""
+"""One role of a reference → the bytes of an ONNX file: convert, check, clean, simplify, canonicalize, check again."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
 import onnx
 
-from aetool_exporters.layers import layer_names, layer_of
-from aetool_exporters.onnx.canonical import canonicalize, serialize, trace_canonical
+from aetool_exporters.layers import layer_names
+from aetool_exporters.onnx.canonical import canonicalize, serialize
+from aetool_exporters.onnx.cleaning import clean
 from aetool_exporters.onnx.conversion import convert
 from aetool_exporters.onnx.interface import set_interface
 from aetool_exporters.onnx.refusal import refuse_unsupported
 from aetool_exporters.onnx.simplification import simplify
 from aetool_exporters.onnx.validity import check
-from aetool_exporters.reference import Interface, Reference
+from aetool_exporters.onnx.weights import Weights
+from aetool_exporters.reference import Reference
 from aetool_runtime.specs import Role
 
-__all__ = ["FloatGraph", "build", "finish"]
+__all__ = ["build"]
 
 
-@dataclass(frozen=True)
-class FloatGraph:
-    """A role at float32.
-
-    Args:
-        data: the file.
-        layers: node → the Keras layer that it came from, "" for none.
-    """
-
-    data: bytes = field(repr=False)
-    layers: Mapping[str, str]
-
-    def model(self) -> onnx.ModelProto:
-        """A copy that may be changed, without metadata."""
-        model = onnx.load_from_string(self.data)
-        del model.metadata_props[:]
-        return model
-
-
-def build(reference: Reference, role: Role, opset: int, metadata: Mapping[str, str]) -> FloatGraph:
-    """The float32 graph of a role.
+def build(reference: Reference, role: Role, opset: int, metadata: Mapping[str, str]) -> bytes:
+    """The serialized ONNX graph of a role.
 
     Raises:
         UnsupportedOperatorError: an operation without an ONNX counterpart.
         ConversionError: the converter failed, or its result is not valid.
     """
-    wanted, names = reference.interface(role), layer_names(reference)
+    wanted = reference.interface(role)
     model = convert(reference, role, opset)
-    refuse_unsupported(model, names)
+    refuse_unsupported(model, layer_names(reference))
     set_interface(model, wanted)
+    weights = Weights()
     model = simplify(model, wanted)
-    onnx.helper.set_model_props(model, dict(metadata))
-    model, origins = trace_canonical(model)
-    check(model, wanted)
-    return FloatGraph(serialize(model), {name: layer_of(origin, names) for name, origin in origins.items()})
-
-
-def finish(model: onnx.ModelProto, wanted: Interface, metadata: Mapping[str, str]) -> bytes:
-    """The file of a graph made of a float graph.
-
-    Raises:
-        ConversionError: it is not valid.
-    """
+    clean(model, weights)
     onnx.helper.set_model_props(model, dict(metadata))
     model = canonicalize(model)
     check(model, wanted)

@@ -21,6 +21,7 @@ __all__ = ["canonicalize", "serialize", "trace_canonical"]
 
 _PRODUCER = "aetool"
 _DEFAULT_DOMAIN = ("", "ai.onnx")
+_SHORT = {"DequantizeLinear": "DQ", "QuantizeLinear": "Q"}  # in quantized graphs they would be most of the text
 
 
 def canonicalize(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -88,7 +89,7 @@ def _name_tensors(graph: onnx.GraphProto, nodes: list[onnx.NodeProto], scope: Sc
         scope.name_tensor(tensor.name, f"constant_{index}")
     for index, node in enumerate(nodes):
         for place, name in enumerate(node.output):
-            scope.name_tensor(name, f"{node.op_type}_{index}" + (f":{place}" if place else ""))
+            scope.name_tensor(name, _name(node, index) + (f":{place}" if place else ""))
 
 
 def _used(graph: onnx.GraphProto, nodes: list[onnx.NodeProto]) -> list[onnx.TensorProto]:
@@ -100,12 +101,16 @@ def _used(graph: onnx.GraphProto, nodes: list[onnx.NodeProto]) -> list[onnx.Tens
 
 def _canonical_node(node: onnx.NodeProto, index: int, scope: Scope) -> onnx.NodeProto:
     result = onnx.NodeProto(op_type=node.op_type, domain=_domain(node.domain))
-    result.name = f"{scope.prefix}{node.op_type}_{index}"
+    result.name = scope.prefix + _name(node, index)
     result.input.extend(scope[name] for name in node.input)
     result.output.extend(scope[name] for name in node.output)
     for attribute in sorted(node.attribute, key=lambda attribute: attribute.name):
         result.attribute.append(_canonical_attribute(attribute, scope.inner(f"{result.name}/{attribute.name}")))
     return result
+
+
+def _name(node: onnx.NodeProto, index: int) -> str:
+    return f"{_SHORT.get(node.op_type, node.op_type)}_{index}"
 
 
 def _canonical_attribute(attribute: onnx.AttributeProto, scope: Scope) -> onnx.AttributeProto:

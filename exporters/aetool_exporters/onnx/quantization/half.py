@@ -2,7 +2,9 @@
 
 Half precision reaches to 65504 with 11 bits. So what comes before the first layer with weights and after the last stays
 float32: there are raw values, whose offset may be far larger than their spread. So do operations that square, sum up or
-exponentiate many values, loops, and layers with a weight that half precision cannot hold.
+exponentiate many values, loops, and layers with a weight that half precision cannot hold. Recurrent layers store their
+weights in half precision and compute in float32: ONNX Runtime 1.31 has no other kernel on a CPU, and crashes on some
+graphs with one in half precision.
 """
 
 from __future__ import annotations
@@ -14,16 +16,18 @@ import onnx
 from onnx import numpy_helper
 
 from aetool_exporters.onnx.ordering import reads, subgraphs
-from aetool_exporters.onnx.quantization.kinds import LINEAR
+from aetool_exporters.onnx.quantization.kinds import LAYOUT, LINEAR
 from aetool_exporters.onnx.quantization.view import View
 
 __all__ = ["halve", "too_large"]
 
 _LARGEST = float(np.finfo(np.float16).max)
-_WEIGHTED = (*LINEAR, "GRU", "LSTM", "RNN", "Gather")
+_RECURRENT = ("GRU", "LSTM", "RNN")
+_WEIGHTED = (*LINEAR, *_RECURRENT, "Gather")
 _SAFE = frozenset(
     (
-        *_WEIGHTED,
+        *LINEAR,
+        "Gather",
         *("Add", "Clip", "Concat", "DepthToSpace", "Elu", "Expand", "Flatten", "Identity", "LeakyRelu", "MaxPool"),
         *("AveragePool", "GlobalAveragePool", "Resize"),
         *("Mul", "Neg", "PRelu", "Pad", "Relu", "Reshape", "Selu", "Sigmoid", "Slice", "Softplus", "SpaceToDepth"),
@@ -47,7 +51,8 @@ def halve(model: onnx.ModelProto, floats: frozenset[str]) -> onnx.ModelProto:
     view = View(model)
     inner = _behind_weights(model.graph.node, view)
     chosen = [node.name for node in model.graph.node if _is_safe(node, view) and node.name in inner]
-    return _Halver(view, frozenset(chosen) - floats).run()
+    stored = [node.name for node in model.graph.node if node.op_type in _RECURRENT]
+    return _Halver(view, frozenset(chosen) - floats, frozenset(stored) - floats).run()
 
 
 def _is_safe(node: onnx.NodeProto, view: View) -> bool:
@@ -78,11 +83,17 @@ def _overflows(name: str, view: View) -> bool:
 
 
 class _Halver:
-    """Writes the nodes anew. A tensor keeps its name as float32; in half precision it is called ``NAME/half``."""
+    """Writes the nodes anew. A tensor keeps its name as float32; in half precision it is called ``NAME/half``.
 
-    def __init__(self, view: View, chosen: frozenset[str]) -> None:
+    Args:
+        chosen: nodes that compute in half precision.
+        stored: nodes whose constants alone are in half precision.
+    """
+
+    def __init__(self, view: View, chosen: frozenset[str], stored: frozenset[str]) -> None:
         self._view = view
         self._chosen = chosen
+        self._stored = stored
         self._nodes: list[onnx.NodeProto] = []
         self._constants: list[onnx.TensorProto] = []
         self._halves: set[str] = set()
@@ -90,13 +101,14 @@ class _Halver:
 
     def run(self) -> onnx.ModelProto:
         for node in self._view.graph.node:
-            if node.name in self._chosen:
+            if node.name in self._chosen and not self._is_beside_cast(node):
                 self._write(node, self._given(node), [self._as_half(name) for name in node.output])
                 self._halves.update(name for name in node.output if self._view.is_float(name))
             else:
                 for name in reads(node):
                     self._float(name)
-                self._write(node, list(node.input), list(node.output))
+                given = map(self._from_half, node.input) if node.name in self._stored else node.input
+                self._write(node, list(given), list(node.output))
             self._floats.update(name for name in node.output if name not in self._halves)
         for tensor in self._view.graph.output:
             self._float(tensor.name)
@@ -104,6 +116,13 @@ class _Halver:
         made = onnx.GraphProto(node=self._nodes, input=graph.input, output=graph.output, name=graph.name)
         made.initializer.extend([*graph.initializer, *self._constants])
         return onnx.ModelProto(ir_version=model.ir_version, opset_import=model.opset_import, graph=made)
+
+    def _is_beside_cast(self, node: onnx.NodeProto) -> bool:
+        """Whether a change of layout would stand between a ``Cast`` and something else. ONNX Runtime 1.31 crashes on
+        ``Cast``, ``Transpose``, ``MatMul`` in half precision, and on ``Transpose``, ``Cast``, ``MatMul``."""
+        readers = self._view.readers.get(node.output[0], [])
+        halved = node.input[0] in self._halves and all(reader.name in self._chosen for reader in readers)
+        return node.op_type in LAYOUT and not halved
 
     def _given(self, node: onnx.NodeProto) -> list[str]:
         data = 1 if node.op_type == "Resize" else len(node.input)  # its factors are float32 whatever the rest is
@@ -122,6 +141,16 @@ class _Halver:
         else:
             self._constants.append(numpy_helper.from_array(value.astype(np.float16), f"{name}/half"))
         return f"{name}/half"
+
+    def _from_half(self, name: str) -> str:
+        """A constant as float32 again, after it was rounded to half precision; anything else as it is."""
+        if name not in self._view.constants or not self._view.is_float(name):
+            return name
+        rounded = f"{name}/rounded"
+        if rounded not in self._floats:
+            self._floats.add(rounded)
+            self._cast(self._half(name), rounded, onnx.TensorProto.FLOAT)
+        return rounded
 
     def _float(self, name: str) -> None:
         if name in self._halves and name not in self._floats:

@@ -26,7 +26,14 @@ from onnx import numpy_helper
 from aetool_exporters.onnx.ordering import reads
 from aetool_exporters.onnx.quantization.kinds import LINEAR, is_movement, kernel_axis
 from aetool_exporters.onnx.quantization.view import View, attribute
-from aetool_exporters.onnx.quantization.weights import Kernel, quantize_kernel
+from aetool_exporters.onnx.quantization.weights import (
+    MANY,
+    REACH,
+    Kernel,
+    quantize_kernel,
+    store_scales,
+    wants_channels,
+)
 from aetool_exporters.quantization.affine import Affine, Range
 from aetool_runtime.specs import Array
 
@@ -228,12 +235,13 @@ class _Quantizer:
         if node.op_type != "Conv" and not self._is_needed(result):
             self._scaled_sum(node, given, bias)
             return
+        affine = self._affine_of(result)
         if bias is not None:
-            given.append(self._bias(node, kernel, bias))
+            given.append(self._bias(node, kernel, bias, affine))
         if result != node.output[0]:
             self._fused.add(self._view.producer[result].name)
         self._copy(node, given, [f"{result}/sum"])
-        self._quantize(f"{result}/sum", result, self._affine_of(result))
+        self._quantize(f"{result}/sum", result, affine)
 
     def _scaled_sum(self, node: onnx.NodeProto, given: list[str], bias: Array | None) -> None:
         """A sum that goes on in float; so its bias need be no integer, which would want scales of its own."""
@@ -243,7 +251,17 @@ class _Quantizer:
             self._copy(node, given, [name])
             return
         self._copy(node, given, [f"{name}/sum"])
-        self._emit("Add", [f"{name}/sum", self._constant(f"{name}/bias", bias.astype(np.float32))], name)
+        self._emit("Add", [f"{name}/sum", self._float_bias(node, bias)], name)
+
+    def _float_bias(self, node: onnx.NodeProto, bias: Array) -> str:
+        """In half precision where there are many, and rounding moves the sum by less than the input's does."""
+        name, weights = f"{node.output[0]}/bias", self._view.constant(node.input[1])
+        assert weights is not None
+        step = self._affines[node.input[0]].scale * float(np.abs(weights).max(initial=0.0))
+        if len(bias) < MANY or np.abs(bias).max() * 2.0**-12 > step / 20:
+            return self._constant(name, bias.astype(np.float32))
+        stored = self._constant(name, bias.astype(np.float16))
+        return self._emit("Cast", [stored], f"{name}/whole", to=onnx.TensorProto.FLOAT)
 
     def _result_of(self, node: onnx.NodeProto) -> str:
         """The output of a node, or of a following function that cuts off what the range of the integers does anyway."""
@@ -285,27 +303,72 @@ class _Quantizer:
         scale = self._affines[source].scale
         bias = None if bias is None else np.broadcast_to(bias.reshape(-1), (weights.shape[axis],))
         least = 0.0 if bias is None else np.abs(bias) / (scale * _LARGEST_BIAS)
-        if not self._per_channel:
-            least = np.max(least)
-        return quantize_kernel(weights, axis, per_channel=self._per_channel, least=least), bias
+        per_channel = self._per_channel and wants_channels(weights.shape, axis)
+        least = least if per_channel else np.max(least)
+        return quantize_kernel(weights, axis, per_channel=per_channel, least=least), bias
 
     def _weights(self, node: onnx.NodeProto, kernel: Kernel) -> str:
         name = node.output[0]
-        integers = (kernel.integers.astype(np.int16) + CENTER).astype(np.uint8)
-        stored = self._constant(f"{name}/weights", integers)
-        if not self._per_channel:
-            scale = self._constant(f"scale/{kernel.scale[0]!r}", kernel.scale[0])
-            zero = self._constant(f"zero/{CENTER}", np.uint8(CENTER))
+        stored = self._constant(f"{name}/weights", (kernel.integers.astype(np.int16) + CENTER).astype(np.uint8))
+        scale, zero = self._scale_of(node, kernel), self._constant(f"zero/{CENTER}", np.uint8(CENTER))
+        if kernel.is_uniform:
             return self._emit("DequantizeLinear", [stored, scale, zero], f"{name}/float_weights")
-        scale = self._constant(f"{name}/scale", kernel.scale)
-        zero = self._constant(f"zeros/{CENTER}/{len(kernel.scale)}", np.full(len(kernel.scale), CENTER, np.uint8))
-        return self._emit("DequantizeLinear", [stored, scale, zero], f"{name}/float_weights", axis=kernel.axis)
+        zeros = self._zeros(len(kernel.scale))
+        return self._emit("DequantizeLinear", [stored, scale, zeros], f"{name}/float_weights", axis=kernel.axis)
 
-    def _bias(self, node: onnx.NodeProto, kernel: Kernel, bias: Array) -> str:
-        name, step = node.output[0], np.float32(self._affines[node.input[0]].scale) * kernel.scale
-        stored = self._constant(f"{name}/bias", np.rint(bias.astype(np.float64) / step).astype(np.int32))
-        steps = self._constant(f"{name}/bias_scale", step)
-        return self._emit("DequantizeLinear", [stored, steps], f"{name}/float_bias", axis=0)
+    def _scale_of(self, node: onnx.NodeProto, kernel: Kernel) -> str:
+        name = f"{node.output[0]}/scale"
+        stored = kernel.scale[0] if kernel.is_uniform else store_scales(kernel.scale)
+        if stored.dtype != np.float16:
+            return self._constant(name, stored)
+        if f"{name}/whole" not in self._float_names:
+            self._emit("Cast", [self._constant(name, stored)], f"{name}/whole", to=onnx.TensorProto.FLOAT)
+            self._float_names.add(f"{name}/whole")
+        return f"{name}/whole"
+
+    def _zeros(self, count: int) -> str:
+        """As many zero points of weights."""
+        name = f"zeros/{count}"
+        if count < 4 * MANY:
+            return self._constant(name, np.full(count, CENTER, np.uint8))
+        if name not in self._float_names:
+            value = numpy_helper.from_array(np.array([CENTER], np.uint8))
+            shape = self._constant(f"{name}/shape", np.array([count], np.int64))
+            self._nodes.append(onnx.helper.make_node("ConstantOfShape", [shape], [name], value=value))
+            self._float_names.add(name)
+        return name
+
+    def _bias(self, node: onnx.NodeProto, kernel: Kernel, bias: Array, result: Affine) -> str:
+        """The bias in steps of the sum. What engines fold when they load the graph is not stored, but computed."""
+        name, source = node.output[0], np.float32(self._affines[node.input[0]].scale)
+        steps = source * (kernel.scale[0] if kernel.is_uniform else kernel.scale)
+        stored = self._whole_bias(name, np.rint(bias.astype(np.float64) / steps), result.scale / float(steps.min()))
+        if kernel.is_uniform or len(bias) < MANY:
+            step = self._constant(f"{name}/step", steps)
+        else:
+            scales = [self._scale_of(node, kernel), self._parameters(self._affines[node.input[0]])[0]]
+            step = self._emit("Mul", scales, f"{name}/step")
+        axis = {} if kernel.is_uniform else {"axis": 0}
+        return self._emit("DequantizeLinear", [stored, step], f"{name}/float_bias", **axis)
+
+    def _whole_bias(self, name: str, whole: Array, tolerable: float) -> str:
+        """A bias of integers, where there are many as a shorter type.
+
+        Args:
+            tolerable: a change that is no more than what the result's own rounding makes.
+        """
+        reach = np.abs(whole).max(initial=0.0)
+        coarse = np.ceil(reach / REACH)
+        if len(whole) >= 8 * MANY and 1 < coarse <= tolerable:
+            cast = self._cast_bias(name, np.rint(whole / coarse).astype(np.int8), "coarse_bias")
+            return self._emit("Mul", [cast, self._constant(f"{name}/coarse", np.int32(coarse))], f"{name}/whole_bias")
+        if len(whole) >= MANY and reach < 2**15:
+            return self._cast_bias(name, whole.astype(np.int16), "whole_bias")
+        return self._constant(f"{name}/bias", whole.astype(np.int32))
+
+    def _cast_bias(self, name: str, value: Array, result: str) -> str:
+        stored = self._constant(f"{name}/bias", value)
+        return self._emit("Cast", [stored], f"{name}/{result}", to=onnx.TensorProto.INT32)
 
     # writing
 

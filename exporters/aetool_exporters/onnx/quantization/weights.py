@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,14 +15,21 @@ from aetool_exporters.onnx.quantization.kinds import kernel_axis
 from aetool_exporters.onnx.quantization.view import attribute
 from aetool_runtime.specs import Array
 
-__all__ = ["REACH", "Kernel", "quantize_kernel", "store_as_integers"]
+__all__ = ["MANY", "REACH", "Kernel", "quantize_kernel", "store_as_integers", "store_scales", "wants_channels"]
 
 REACH = 127
 """The largest magnitude of an integer weight; the smallest is its negative."""
 
 _SMALLEST_SCALE = float(np.finfo(np.float32).tiny)
+MANY = 32
+"""Channels from which on it pays to let the engine compute their constants from shorter ones."""
+
 _WORTHWHILE = 64
 """Values; a smaller constant would be outweighed by its scales and nodes."""
+
+
+_WIDE = 16
+"""Channels for each weight of a channel, beyond which one scale serves all: else scales would be half the file."""
 
 
 @dataclass(frozen=True)
@@ -38,11 +46,17 @@ class Kernel:
     scale: NDArray[np.float32]
     axis: int
 
+    @property
+    def is_uniform(self) -> bool:
+        """Whether one scale serves all channels."""
+        return bool((self.scale == self.scale[0]).all())
+
 
 def quantize_kernel(weights: Array, axis: int, *, per_channel: bool, least: Array | float = 0.0) -> Kernel:
     """The finest symmetric integers that cover the weights.
 
     Args:
+        per_channel: one scale for each channel; ``Kernel.scale`` has as many values in either case.
         least: scales are not to be smaller, one value or one for each channel.
     """
     axis %= weights.ndim
@@ -50,10 +64,14 @@ def quantize_kernel(weights: Array, axis: int, *, per_channel: bool, least: Arra
     reach = np.abs(weights).max(axis=others, initial=0.0)
     if not per_channel:
         reach = np.full_like(reach, reach.max(initial=0.0))
-    scale = np.maximum(np.where(reach == 0, REACH, reach) / REACH, np.maximum(least, _SMALLEST_SCALE))
-    scale = scale.astype(np.float32)
+    scale = _short(np.maximum(np.where(reach == 0, REACH, reach) / REACH, np.maximum(least, _SMALLEST_SCALE)))
     integers = np.rint(weights / _along(scale, axis, weights.ndim))
     return Kernel(np.clip(integers, -REACH, REACH).astype(np.int8), scale, axis)
+
+
+def wants_channels(shape: Sequence[int], axis: int) -> bool:
+    """Whether scales of channels pay: not where a few values are spread over very many channels."""
+    return int(shape[axis]) ** 2 <= _WIDE * int(np.prod(shape))
 
 
 def store_as_integers(graph: onnx.GraphProto, kept: frozenset[str], *, per_channel: bool) -> None:
@@ -100,21 +118,34 @@ def _is_worthwhile(tensor: onnx.TensorProto | None) -> bool:
     return int(np.prod(tensor.dims)) >= _WORTHWHILE
 
 
-def _restored(
-    tensor: onnx.TensorProto, axis: int, graph: onnx.GraphProto, per_channel: bool
-) -> tuple[onnx.NodeProto, onnx.NodeProto]:
+def _restored(tensor: onnx.TensorProto, axis: int, graph: onnx.GraphProto, per_channel: bool) -> list[onnx.NodeProto]:
     """Put integers and scales in a constant's place; the nodes that make it again."""
     name = tensor.name
+    per_channel = per_channel and wants_channels(tensor.dims, axis)
     kernel = quantize_kernel(numpy_helper.to_array(tensor), axis, per_channel=per_channel)
     scale = _along(kernel.scale, kernel.axis, kernel.integers.ndim) if per_channel else kernel.scale[0]
     graph.initializer.remove(tensor)
     graph.initializer.append(numpy_helper.from_array(kernel.integers, f"{name}/int8"))
-    graph.initializer.append(numpy_helper.from_array(np.asarray(scale), f"{name}/scale"))
-    make = onnx.helper.make_node
-    return (
-        make("Cast", [f"{name}/int8"], [f"{name}/cast"], to=onnx.TensorProto.FLOAT),
-        make("Mul", [f"{name}/cast", f"{name}/scale"], [name]),
-    )
+    make, floating = onnx.helper.make_node, onnx.TensorProto.FLOAT
+    nodes = [make("Cast", [f"{name}/int8"], [f"{name}/cast"], to=floating)]
+    stored = store_scales(np.asarray(scale))
+    graph.initializer.append(numpy_helper.from_array(stored, f"{name}/scale"))
+    if stored.dtype == np.float16:
+        nodes.append(make("Cast", [f"{name}/scale"], [f"{name}/whole_scale"], to=floating))
+    factor = f"{name}/whole_scale" if stored.dtype == np.float16 else f"{name}/scale"
+    return [*nodes, make("Mul", [f"{name}/cast", factor], [name])]
+
+
+def _short(scale: Array) -> NDArray[np.float32]:
+    """Scales that are hardly larger, with 11 bits, so that half precision can store them where its range reaches."""
+    mantissa, exponent = np.frexp(scale.astype(np.float64))
+    return np.ldexp(np.ceil(mantissa * 2.0**11) / 2.0**11, exponent).astype(np.float32)
+
+
+def store_scales(scale: NDArray[np.float32]) -> NDArray[np.float32] | NDArray[np.float16]:
+    """Scales of channels as they are best stored: in half precision where there are many and they fit."""
+    short = scale.astype(np.float16)
+    return short if scale.size >= MANY and (short.astype(np.float32) == scale).all() else scale
 
 
 def _along(scale: NDArray[np.float32], axis: int, rank: int) -> NDArray[np.float32]:

@@ -1,41 +1,95 @@
-"""One role of a reference → the bytes of an ONNX file: convert, check, clean, simplify, canonicalize, check again."""
+"""One role of a reference → the bytes of an ONNX file: convert, check, simplify, canonicalize, check again."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 
 import onnx
 
-from aetool_exporters.layers import layer_names
-from aetool_exporters.onnx.canonical import canonicalize, serialize
-from aetool_exporters.onnx.cleaning import clean
+from aetool_exporters.layers import layer_names, layer_of
+from aetool_exporters.onnx.canonical import canonicalize, serialize, trace_canonical
 from aetool_exporters.onnx.conversion import convert
 from aetool_exporters.onnx.interface import set_interface
+from aetool_exporters.onnx.ordering import reads
 from aetool_exporters.onnx.refusal import refuse_unsupported
 from aetool_exporters.onnx.simplification import simplify
 from aetool_exporters.onnx.validity import check
-from aetool_exporters.onnx.weights import Weights
-from aetool_exporters.reference import Reference
+from aetool_exporters.reference import Interface, Reference
 from aetool_runtime.specs import Role
 
-__all__ = ["build"]
+__all__ = ["FloatGraph", "build", "finish"]
+
+_WEIGHTED = ("Conv", "ConvTranspose", "GRU", "Gemm", "LSTM", "Loop", "MatMul", "RNN", "Scan")
 
 
-def build(reference: Reference, role: Role, opset: int, metadata: Mapping[str, str]) -> bytes:
-    """The serialized ONNX graph of a role.
+@dataclass(frozen=True)
+class FloatGraph:
+    """A role at float32.
+
+    Args:
+        data: the file.
+        layers: node → the Keras layer that it came from, "" for none.
+    """
+
+    data: bytes = field(repr=False)
+    layers: Mapping[str, str]
+
+    def model(self) -> onnx.ModelProto:
+        """A copy that may be changed, without metadata."""
+        model = onnx.load_from_string(self.data)
+        del model.metadata_props[:]
+        return model
+
+
+def build(reference: Reference, role: Role, opset: int, metadata: Mapping[str, str]) -> FloatGraph:
+    """The float32 graph of a role.
 
     Raises:
         UnsupportedOperatorError: an operation without an ONNX counterpart.
         ConversionError: the converter failed, or its result is not valid.
     """
-    wanted = reference.interface(role)
+    wanted, names = reference.interface(role), layer_names(reference)
     model = convert(reference, role, opset)
-    refuse_unsupported(model, layer_names(reference))
+    refuse_unsupported(model, names)
     set_interface(model, wanted)
-    weights = Weights()
     model = simplify(model, wanted)
-    clean(model, weights)
+    onnx.helper.set_model_props(model, dict(metadata))
+    model, origins = trace_canonical(model)
+    check(model, wanted)
+    return FloatGraph(serialize(model), _layers(model.graph, origins, names))
+
+
+def finish(model: onnx.ModelProto, wanted: Interface, metadata: Mapping[str, str]) -> bytes:
+    """The file of a graph made of a float graph.
+
+    Raises:
+        ConversionError: it is not valid.
+    """
     onnx.helper.set_model_props(model, dict(metadata))
     model = canonicalize(model)
     check(model, wanted)
     return serialize(model)
+
+
+def _layers(graph: onnx.GraphProto, origins: Mapping[str, str], names: Collection[str]) -> dict[str, str]:
+    """Node → layer. A node with weights that tf2onnx named anew is of the layer that reads it or, else, feeds it."""
+    layers = {node.name: layer_of(origins[node.name], names) for node in graph.node}
+    producer = {name: node.name for node in graph.node for name in node.output}
+    readers: dict[str, list[str]] = {}
+    for node in graph.node:
+        for name in reads(node):
+            readers.setdefault(name, []).append(node.name)
+    inputs = {node.name: [producer[name] for name in reads(node) if name in producer] for node in graph.node}
+    outputs = {node.name: [reader for name in node.output for reader in readers.get(name, [])] for node in graph.node}
+    for node in graph.node:
+        if not layers[node.name] and node.op_type in _WEIGHTED:
+            layers[node.name] = _nearest(node.name, outputs, layers) or _nearest(node.name, inputs, layers)
+    return layers
+
+
+def _nearest(name: str, following: Mapping[str, list[str]], layers: Mapping[str, str]) -> str:
+    """The layer of the first node with one, going on from a node as long as the way is clear."""
+    while len(following[name]) == 1 and not layers[following[name][0]]:
+        name = following[name][0]
+    return next((layers[other] for other in following[name] if layers[other]), "")

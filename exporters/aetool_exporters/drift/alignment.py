@@ -10,9 +10,9 @@ the layers after it agree.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -24,9 +24,13 @@ from aetool_runtime.specs import Array
 
 __all__ = ["Match", "align"]
 
+_Found: TypeAlias = tuple[int, int, Fit]  # place of the operation, place of the tensor, how they fit
+
 _WINDOW = 12  # layers without a tensor of their own before one is taken to be damaged
 _AHEAD = 3  # layers behind one that could be a better owner of its tensor: BatchNorm, activation, dropout
 _GUESSES = 8  # tensors that are tried in place of a damaged layer's
+_EVIDENCE = 6.0  # dB that a layer must bring a tensor nearer, to speak for it
+_PLENTY = 10.0  # dB above confidence: nothing is wrong with what was skipped on the way there
 _SAME = 180.0  # dB: equal but for the last bit
 
 
@@ -60,19 +64,21 @@ class Match:
         return snr(self.expected, self.met)
 
 
-def align(program: Program, trace: Trace, array: Array, *, confident: float) -> list[Match]:
+def align(program: Program, trace: Trace, array: Array, *, confident: float, doubtful: float) -> list[Match]:
     """Match layers and tensors, in the order of the layers. Each returned slot is matched with its output.
 
     Args:
         array: raw samples, as the program takes them; the trace was made with the same.
         confident: dB from which a tensor is taken for a layer's output.
+        doubtful: dB from which it still is, where none is nearer and nothing speaks for another.
     """
-    return _Walk(program, trace, array, confident).run()
+    return _Walk(program, trace, array, confident, doubtful).run()
 
 
 class _Walk:
-    def __init__(self, program: Program, trace: Trace, array: Array, confident: float) -> None:
-        self._program, self._trace, self._confident = program, trace, confident
+    def __init__(self, program: Program, trace: Trace, array: Array, confident: float, doubtful: float) -> None:
+        self._program, self._trace = program, trace
+        self._confident, self._doubtful = confident, doubtful
         self._place = {program.given: 0}  # slot → tensor that stands for it
         self._values: Values = program.run(array)  # as far as known, with the artifact's in place of Keras's
         self._makers = {slot: at for at, op in enumerate(program.operations) for slot in op.outputs}
@@ -86,7 +92,7 @@ class _Walk:
     def run(self) -> list[Match]:
         while self._open:
             self._drop_passing()
-            found = self._near() or self._confirmed() or self._last()
+            found = self._surest() or self._near(self._doubtful, self._open) or self._spoiled() or self._last()
             if found is None:
                 break
             self._accept(*found)
@@ -105,12 +111,15 @@ class _Walk:
         """A layer that hands on what it is given, in another shape perhaps, shares the tensor before it."""
         for at in list(self._open):
             operation = self._program.operations[at]
-            if len(operation.inputs) != 1 or operation.inputs[0] not in self._place or operation.output in self._ends:
-                continue
-            given, made = (as_array(self._values[slot]) for slot in (operation.inputs[0], operation.output))
-            if given.size == made.size and np.array_equal(given.reshape(-1), made.reshape(-1)):
+            if self._hands_on(at) and operation.inputs[0] in self._place:
                 self._place[operation.output] = self._place[operation.inputs[0]]
                 self._open.remove(at)
+
+    def _hands_on(self, at: int) -> bool:
+        operation = self._program.operations[at]
+        if len(operation.inputs) != 1 or operation.output in self._ends:
+            return False
+        return _same_values(*(as_array(self._values[slot]) for slot in (operation.inputs[0], operation.output)))
 
     def _sources(self, at: int) -> tuple[int, ...]:
         """Tensors of the nearest known slots that a layer is computed from."""
@@ -163,18 +172,33 @@ class _Walk:
         """Whether an output is read by further layers, and so may stand for one inside."""
         return any(place in tensor.inputs for tensor in self._trace.tensors)
 
-    # --- three ways to find the next match ---
+    # --- ways to find the next match ---
 
-    def _near(self) -> tuple[int, int, Fit] | None:
-        """The first open layer that some tensor is near to, and that no layer right behind it has a better claim to."""
-        window = self._open[:_WINDOW]
-        for index, at in enumerate(window):
-            best = self._best(at)
-            if best is None or best[1].snr < self._confident:
+    def _surest(self) -> _Found | None:
+        """A tensor that is near to a layer, unless a layer before it, which would be fused into it, has one as well."""
+        near = self._near(self._confident, self._open)
+        if near is None:
+            return self._confirmed(self._open)
+        before = self._pending(near[0])
+        skipped = self._near(self._doubtful, before, self._trace.ancestors[near[1]]) if before else None
+        if skipped is None and before and near[2].snr < self._confident + _PLENTY:
+            skipped = self._confirmed(before)
+        return skipped or near
+
+    def _near(self, least: float, layers: Sequence[int], among: Collection[int] | None = None) -> _Found | None:
+        """The first layer that some tensor is near to, and that no layer right behind it has a better claim to."""
+        window = layers[:_WINDOW]
+        for at in window:
+            best = None if self._hands_on(at) else self._best(at)
+            if best is None or best[1].snr < least or (among is not None and best[0] not in among):
                 continue
-            if best[1].snr >= _SAME or not self._outbid(at, window[index + 1 : index + 1 + _AHEAD], best):
+            if best[1].snr >= _SAME or not self._outbid(at, self._next(at), best):
                 return at, *best
         return None
+
+    def _next(self, at: int) -> list[int]:
+        """The open layers right behind one."""
+        return [other for other in self._open if other > at][:_AHEAD]
 
     def _best(self, at: int) -> tuple[int, Fit] | None:
         expected = as_array(self._values[self._program.operations[at].output])
@@ -198,16 +222,34 @@ class _Walk:
         slot = self._program.operations[at].output
         return self._ends.get(slot, place) == place and set(self._sources(at)) <= self._trace.ancestors[place]
 
-    def _confirmed(self) -> tuple[int, int, Fit] | None:
+    def _confirmed(self, layers: Sequence[int]) -> _Found | None:
         """A tensor in place of a layer that nothing is near to, with which a layer behind comes out right."""
-        for at in self._open[:_WINDOW]:
+        for at in layers[:_WINDOW]:
             expected = as_array(self._values[self._program.operations[at].output])
-            if expected.dtype.kind != "f":
+            if expected.dtype.kind != "f" or self._hands_on(at):
                 continue
             for place in self._candidates(at)[:_GUESSES]:
-                for layout, values in layouts(self._tensor(place), expected.shape):
-                    if self._agrees(at, place, values):
-                        return self._latest(at, place, Fit(snr(expected, values), layout, values))
+                fits = [Fit(snr(expected, v), layout, v) for layout, v in layouts(self._tensor(place), expected.shape)]
+                agreeing = {index: self._agreeing(at, place, fit.values) for index, fit in enumerate(fits)}
+                best = max(agreeing, key=lambda index: (agreeing[index], fits[index].snr), default=None)
+                if best is not None and agreeing[best]:
+                    return self._latest(at, place, fits[best])
+        return None
+
+    def _spoiled(self) -> _Found | None:
+        """Where the first value appears that is not finite: nothing behind it can agree with anything."""
+        finite = [tensor.values is None or bool(np.all(np.isfinite(tensor.values))) for tensor in self._trace.tensors]
+        origins = [
+            place
+            for place, tensor in enumerate(self._trace.tensors)
+            if not finite[place] and all(finite[given] for given in tensor.inputs)
+        ]
+        for at in self._open:
+            expected = as_array(self._values[self._program.operations[at].output])
+            for place in self._candidates(at):
+                fit = best_fit(expected, self._trace.tensors[place].values) if place in origins else None
+                if fit is not None and np.all(np.isfinite(expected)):
+                    return at, place, fit
         return None
 
     def _tensor(self, place: int) -> Array:
@@ -215,7 +257,11 @@ class _Walk:
         assert values is not None
         return values
 
-    def _agrees(self, at: int, place: int, values: Array) -> bool:
+    def _agreeing(self, at: int, place: int, values: Array) -> int:
+        """How many of the layers behind come out right, if these are a layer's values. Activations do so in any layout,
+        hence the count.
+        """
+        count = 0
         trial = dict(self._values)
         slot = self._program.operations[at].output
         trial[slot] = _like(trial[slot], values)
@@ -229,12 +275,19 @@ class _Walk:
                 continue
             if not np.ptp(made):
                 continue  # a layer that says nothing agrees with everything
-            ends = self._ends.get(operation.output)
-            for other in [ends] if ends is not None else range(len(self._trace.tensors)):
-                if other == place or place not in self._trace.ancestors[other]:
-                    continue
-                fit = best_fit(made, self._trace.tensors[other].values)
-                if fit is not None and fit.snr >= self._confident:
+            count += self._is_somewhere(operation.output, made, place, values)
+        return count
+
+    def _is_somewhere(self, slot: int, made: Array, behind: int, source: Array) -> bool:
+        """Whether some tensor that is computed from another is near to a value, and not as near to its source."""
+        end = self._ends.get(slot)
+        for other in [end] if end is not None else range(len(self._trace.tensors)):
+            if other == behind or behind not in self._trace.ancestors[other]:
+                continue
+            fit = best_fit(made, self._trace.tensors[other].values)
+            if fit is not None and fit.snr >= self._confident:
+                trivial = best_fit(source, self._trace.tensors[other].values)
+                if trivial is None or trivial.snr < fit.snr - _EVIDENCE:
                     return True
         return False
 
@@ -251,7 +304,7 @@ class _Walk:
                 if count == _WINDOW // 2:
                     return
 
-    def _latest(self, at: int, place: int, fit: Fit) -> tuple[int, int, Fit]:
+    def _latest(self, at: int, place: int, fit: Fit) -> _Found:
         """Activations leave alone what is behind an activation already: the tensor belongs to the last of them."""
         values: Values = dict(self._values)
         slot = self._program.operations[at].output
@@ -268,7 +321,7 @@ class _Walk:
         expected = as_array(self._values[slot])
         return at, place, Fit(snr(expected, fit.values), fit.layout, fit.values)
 
-    def _last(self) -> tuple[int, int, Fit] | None:
+    def _last(self) -> _Found | None:
         """Else the next output, whose tensor is known by its name."""
         self._recompute(self._open)
         for at in self._open:

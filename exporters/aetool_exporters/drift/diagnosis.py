@@ -19,6 +19,8 @@ from aetool_runtime.specs import Array
 __all__ = ["diagnose"]
 
 _EXPLAINED = 10.0  # dB
+_NORM = "BatchNormalization"
+_ROWS = 16  # values for each channel, that a line through them says something
 _WRONG_GAIN = 0.02
 _MOST_OF_THE_ERROR = 0.9
 _FEW_CHANNELS = 0.2
@@ -41,7 +43,8 @@ def diagnose(
     if mistake is not None:
         causes.insert(0, mistake)
     if not causes:
-        causes = list(_shape_of_the_error(match))
+        norm = next((op.name for at in (*match.fused, match.layer) if (op := program.operations[at]).kind == _NORM), "")
+        causes = list(_shape_of_the_error(match, norm, confident))
     return tuple({cause.kind: cause for cause in reversed(causes)}.values())[::-1] or (_UNKNOWN,)
 
 
@@ -79,8 +82,12 @@ def _measured(program: Program, trace: Trace, match: Match) -> Iterator[Cause]:
                 yield from weight_causes(node, constant)
 
 
-def _shape_of_the_error(match: Match) -> Iterator[Cause]:
-    """Where no cause is found: what the error looks like."""
+def _shape_of_the_error(match: Match, norm: str, confident: float) -> Iterator[Cause]:
+    """Where no mistake explains it: what the error looks like.
+
+    Args:
+        norm: the BatchNormalization among the layers, or "".
+    """
     expected, met = (values.astype(np.float64) for values in (match.expected, match.met))
     power = float(np.sum(expected**2))
     gain = float(np.sum(expected * met)) / power if power else 1.0
@@ -88,7 +95,36 @@ def _shape_of_the_error(match: Match) -> Iterator[Cause]:
         what = f"the whole output is {gain:.4g} times what it should be"
         yield Cause("wrong_scale", what, "look at the scales of its output and its weights")
         return
-    yield from _few_channels(expected, met)
+    affine = _affine_channels(expected, met, norm, max(confident, match.own + _EXPLAINED))
+    if affine is not None:
+        yield affine
+    else:
+        yield from _few_channels(expected, met)
+
+
+def _affine_channels(expected: Array, met: Array, norm: str, least: float) -> Cause | None:
+    """A gain and an offset for each channel, as of a bias that is missing or a normalization that is folded wrong."""
+    channels = expected.shape[-1] if expected.ndim > 1 else 1
+    wanted, got = expected.reshape(-1, channels), met.reshape(-1, channels)
+    if len(wanted) < _ROWS:
+        return None
+    offset = (got - wanted).mean(axis=0)
+    middle, center = wanted.mean(axis=0), got.mean(axis=0)
+    spread = np.sum((wanted - middle) ** 2, axis=0)
+    gain = np.sum((wanted - middle) * (got - center), axis=0) / np.where(spread, spread, 1.0)
+    if snr(got, wanted + offset) >= least:
+        worst = int(np.argmax(np.abs(offset)))
+        alone = np.count_nonzero(np.abs(offset) > 0.01 * abs(offset[worst])) == 1
+        which = f"channel {worst} alone is off" if alone else "channels are off by a constant each,"
+        what = f"{which} by {'' if alone else 'at most '}{offset[worst]:+.3g}: a bias is wrong or missing"
+        return Cause("wrong_bias", what, "export again, and look at the Add behind the layer")
+    if snr(got, (wanted - middle) * gain + center) < least:
+        return None
+    if norm:
+        what = f"every channel has a gain of its own, from {gain.min():.3g} to {gain.max():.3g}: {norm} is folded wrong"
+        return Cause("unfolded_batch_norm", what, "fold it from the moving statistics, gamma, beta and epsilon")
+    what = f"every channel has a gain of its own, from {gain.min():.3g} to {gain.max():.3g}"
+    return Cause("wrong_scale", what, "look at the scales of its weights, channel by channel")
 
 
 def _few_channels(expected: Array, met: Array) -> Iterator[Cause]:

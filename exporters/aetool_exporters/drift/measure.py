@@ -30,14 +30,20 @@ class Fit:
 
 
 def snr(expected: Array, met: Array) -> float:
-    """Signal-to-noise ratio, dB, at most ``MAX_SNR``; −``MAX_SNR`` where a value is not finite.
+    """Signal-to-noise ratio, dB, at most ``MAX_SNR``; −``MAX_SNR`` where a value is not finite that should be.
 
     The signal is what ``expected`` varies by: around the mean of each channel (last axis) and, where it does not vary
     at all, around 0.
     """
     wanted = np.asarray(expected, np.float64).reshape(-1, expected.shape[-1] if expected.ndim > 1 else 1)
+    got = np.asarray(met, np.float64).reshape(wanted.shape)
+    finite = np.isfinite(wanted)
+    if not finite.all():
+        if np.any(np.isfinite(got) != finite):
+            return -MAX_SNR
+        wanted, got = np.where(finite, wanted, 0.0), np.where(finite, got, 0.0)
     with np.errstate(all="ignore"):
-        noise = float(np.sum((np.asarray(met, np.float64).reshape(wanted.shape) - wanted) ** 2))
+        noise = float(np.sum((got - wanted) ** 2))
         power = float(np.sum(wanted**2))
         signal = float(np.sum((wanted - wanted.mean(axis=0)) ** 2))
     if not math.isfinite(noise):

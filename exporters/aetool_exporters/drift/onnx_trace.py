@@ -17,6 +17,7 @@ __all__ = ["trace_onnx"]
 
 _QUANTIZE, _DEQUANTIZE = "QuantizeLinear", "DequantizeLinear"
 _FATAL_ONLY = 4
+_SMALL = (np.int8, np.uint8, np.int16, np.uint16)  # stand for real values, or for nothing that a layer returns
 
 
 def trace_onnx(data: bytes, artifact: Artifact, array: Array) -> Trace:
@@ -80,9 +81,17 @@ class _Reader:
     def _add(self, node: Any, inputs: list[str]) -> None:
         places = tuple(dict.fromkeys(self.places[name] for name in inputs if name in self.places))
         constants = tuple(self._constants[name] for name in inputs if name in self._constants)
+        grid = self._handed_on(node, inputs)
         for name in filter(None, node.output):
             self.places[name] = len(self.tensors)
-            self.tensors.append(Tensor(name, node.op_type, places, constants, _real(self._met[name])))
+            values = _restored(self._met[name], grid) if grid else _real(self._met[name])
+            self.tensors.append(Tensor(name, node.op_type, places, constants, values, grid))
+
+    def _handed_on(self, node: Any, inputs: list[str]) -> Grid | None:
+        """The grid of integers that a node only puts in another order."""
+        if not inputs or inputs[0] not in self.places or self._met[node.output[0]].dtype not in _SMALL:
+            return None
+        return self.tensors[self.places[inputs[0]]].grid
 
     def _fold(self, node: Any, inputs: list[str]) -> None:
         """What is computed from constants alone is one; a dequantized one remembers its integers."""
@@ -106,10 +115,11 @@ class _Reader:
     def _dequantize(self, node: Any, inputs: list[str]) -> None:
         place = self.places[inputs[0]]
         made = node.output[0]
-        old = self.tensors[place]
-        grid = self._grid(node, inputs, self._met.get(inputs[0]))
-        self.tensors[place] = Tensor(old.name, old.operator, old.inputs, old.constants, _real(self._met[made]), grid)
         self.places[made] = place
+        old = self.tensors[place]
+        if old.grid is None:  # else it stands for what was quantized, whatever scale the next node reads it with
+            grid, values = self._grid(node, inputs, self._met.get(inputs[0])), _real(self._met[made])
+            self.tensors[place] = Tensor(old.name, old.operator, old.inputs, old.constants, values, grid)
 
     def _grid(self, node: Any, inputs: list[str], integers: Array | None) -> Grid | None:
         scale = self._constants.get(inputs[1])
@@ -132,4 +142,6 @@ def _restored(integers: Array, grid: Grid | None) -> Array | None:
 
 
 def _real(values: Array) -> Array | None:
-    return values.astype(np.float32) if values.dtype.kind == "f" else values if values.dtype.kind in "iu" else None
+    if values.dtype.kind == "f":
+        return values.astype(np.float32)
+    return values if values.dtype.kind in "iu" and values.dtype not in _SMALL else None

@@ -1,4 +1,4 @@
-"""What ``export`` and ``verify --against`` take as MODEL: a checkpoint folder, or a Keras file."""
+"""What ``export`` and ``verify --against`` take as MODEL: a checkpoint, a Keras file or a SavedModel folder."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from aetool.data import Report, Source, open_source, read_samples
+from aetool.data import Report, Source, image_size_of, open_source, read_samples
+from aetool.model_request import ModelRequest
 from aetool_runtime.errors import InputError, UsageError
 from aetool_runtime.specs import Array
 
@@ -15,8 +16,9 @@ if TYPE_CHECKING:
     from aetool_exporters.cases import Samples
     from aetool_exporters.reference import Reference
 
-__all__ = ["Model", "load_model", "model_of", "open_for", "read_for"]
+__all__ = ["Model", "load_model", "load_request", "model_of", "open_for", "read_for"]
 
+_SAVED_MODEL = "saved_model.pb"
 _VERIFY_SAMPLES = 256
 _PRIORS = {"variational": "standard_normal", "adversarial": "standard_normal"}  # what training pulls latents towards
 
@@ -41,30 +43,35 @@ class Model:
 
 
 def load_model(path: Path, *, latent: str | None = None) -> Model:
-    """Read a checkpoint folder, or an autoencoder in one Keras file, which is split at its latent.
+    """Read one MODEL; see ``load_request``."""
+    return load_request(ModelRequest(path, latent))
 
-    Args:
-        latent: the layer whose output is the latent; ``None`` finds it. For Keras files only.
+
+def load_request(request: ModelRequest) -> Model:
+    """Read a checkpoint, or a model from elsewhere: an autoencoder, which is split at its latent, or its halves.
 
     Raises:
-        InputError: nothing is there.
-        ModelError: it cannot be read or split.
-        UsageError: ``latent`` was given for a checkpoint.
+        InputError: nothing is there, or the user's own code cannot be imported.
+        ModelError: it cannot be read or split; its halves do not fit each other.
+        UsageError: something was asked of a checkpoint that it knows itself.
     """
     from aetool.training.checkpoint import is_checkpoint
 
-    if not path.exists():
-        raise InputError(
-            "there is no such model",
-            where=str(path),
-            expected="a checkpoint folder of `aetool train`, or a .keras file",
-            hint=f"train one: aetool train --preset dense builtin:digits -o {path}",
-        )
-    if path.is_dir() or is_checkpoint(path):
-        if latent is not None:
-            raise UsageError("a checkpoint knows its latent", hint="leave --latent out")
-        return _from_checkpoint(path)
-    return _from_keras_file(path, latent)
+    request.check()
+    for path in (request.path, request.encoder, request.decoder):
+        if path is not None and not path.exists():
+            raise InputError(
+                "there is no such model",
+                where=str(path),
+                expected="a checkpoint folder of `aetool train`, a .keras or .h5 file, or a SavedModel folder",
+                hint=f"train one: aetool train --preset dense builtin:digits -o {path}",
+            )
+    path = request.path
+    if path is None or not (is_checkpoint(path) or (path.is_dir() and not (path / _SAVED_MODEL).exists())):
+        return _from_elsewhere(request)
+    if not request.is_plain:
+        raise UsageError("a checkpoint knows its latent, its halves and its layers", hint="leave the options out")
+    return _from_checkpoint(path)
 
 
 def _from_checkpoint(path: Path) -> Model:
@@ -89,15 +96,18 @@ def model_of(checkpoint: Checkpoint) -> Model:
     return Model(checkpoint.config.model.family, reference, samples, calibration=checkpoint.calibration)
 
 
-def _from_keras_file(path: Path, latent: str | None) -> Model:
-    from aetool_exporters.foreign.keras_file import load_keras
-    from aetool_exporters.foreign.split import split_autoencoder
+def _from_elsewhere(request: ModelRequest) -> Model:
+    from aetool_exporters.foreign.opening import open_halves, open_model
     from aetool_exporters.reference import Reference
     from aetool_runtime.specs import Normalization
 
-    encoder, decoder, layer = split_autoencoder(load_keras(path), latent)
-    notice = "" if latent else f"the latent is the output of layer {layer!r}; choose another with --latent LAYER"
-    return Model(path.stem, Reference(encoder, decoder, Normalization()), None, notice)
+    surgery = request.surgery()
+    if request.path is None:
+        halves = open_halves(request.encoder, request.decoder, surgery)
+    else:
+        halves = open_model(request.path, latent=request.latent, encoder_only=request.encoder_only, surgery=surgery)
+    reference = Reference(halves.encoder, halves.decoder, Normalization())
+    return Model(request.stem, reference, None, "\n".join(halves.notices))
 
 
 def read_for(reference: Reference, data: str, report: Report) -> Array:
@@ -116,8 +126,8 @@ def open_for(reference: Reference, data: str) -> tuple[Source, tuple[int, ...]]:
     Raises:
         InputError: the data cannot be opened, or their rows are no samples.
     """
-    source = open_source(data, tokenizer=reference.tokenizer)
     wanted = reference.given.sample_shape
+    source = open_source(data, image_size=image_size_of(wanted), tokenizer=reference.tokenizer)
     row = tuple(size or 0 for size in source.shape[1:])
     if None in wanted and len(row) == len(wanted) - 1:
         row = (*row, 1)

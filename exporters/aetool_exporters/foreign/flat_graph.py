@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from math import prod
 from typing import TYPE_CHECKING, Any
 
+from aetool_exporters.foreign.cut import Cut
 from aetool_exporters.foreign.replay import Replay, Step, is_graph
 from aetool_exporters.reason import reason
 from aetool_runtime.errors import ModelError
-from aetool_runtime.specs import format_shape
 
 if TYPE_CHECKING:
     import keras
 
-__all__ = ["Cut", "FlatGraph", "flatten"]
+__all__ = ["FlatGraph", "flatten"]
 
 _RESHAPING = {"Flatten", "Permute", "Reshape"}
 _TRANSFORMING = {
@@ -24,38 +23,6 @@ _TRANSFORMING = {
     "GaussianNoise", "GroupNormalization", "LayerNormalization", "LeakyReLU", "PReLU", "ReLU", "Softmax",
     "SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D", "UnitNormalization", *_RESHAPING,
 }  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Cut:
-    """A layer whose output is all that the rest of the model needs.
-
-    Args:
-        name: the layer's, with those of the nested models around it: ``encoder/dense_2``.
-        shape: of the output, the batch first.
-        elements: in one sample; free dimensions count as one.
-        model: the nested model that ends here, named like a layer, or "".
-        follows_on: it only transforms the output of the layer before it, one by one.
-        only_reshapes: and does not even change the values.
-        tensor: the symbolic output.
-        place: of the step that makes it, in the graph's order.
-    """
-
-    name: str
-    shape: tuple[int | None, ...]
-    elements: int
-    model: str
-    follows_on: bool
-    only_reshapes: bool
-    tensor: Any
-    place: int
-
-    @property
-    def closes_model(self) -> bool:
-        return bool(self.model)
-
-    def __str__(self) -> str:
-        return f"{self.name} {format_shape(self.shape)}"
 
 
 class FlatGraph:

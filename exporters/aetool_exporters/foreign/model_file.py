@@ -81,6 +81,9 @@ def read_model_file(path: Path) -> ModelFile:
 
 
 def _kind(path: Path) -> str:
+    if path.is_dir():
+        what = "the folder holds no saved_model.pb"
+        raise ModelError(what, where=str(path), expected=_EXPECTED, hint="name the file in it that holds the model")
     try:
         with path.open("rb") as file:
             magic = file.read(4)

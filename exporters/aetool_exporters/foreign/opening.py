@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from aetool_exporters.foreign.choice import choose_cut
 from aetool_exporters.foreign.flat_graph import flatten
 from aetool_exporters.foreign.keras_file import read_keras
 from aetool_exporters.foreign.replay import is_graph
 from aetool_exporters.foreign.roles import Kind, as_autoencoder, as_encoder, check_ends, kind_of
-from aetool_exporters.foreign.split import split_autoencoder
+from aetool_exporters.foreign.saved_model import PROGRAM, read_saved_model
+from aetool_exporters.foreign.split import check_agreement, split_autoencoder
 from aetool_exporters.foreign.surgery import Surgery
 from aetool_runtime.errors import ModelError
 from aetool_runtime.specs import format_shape
@@ -20,6 +22,13 @@ if TYPE_CHECKING:
     import keras
 
 __all__ = ["Halves", "open_halves", "open_model"]
+
+
+_TAKEN = {
+    "encoder": "{} is taken for an encoder alone; both halves: --encoder FILE --decoder FILE",
+    "decoder": "{} is taken for a decoder alone; both halves: --encoder FILE --decoder FILE",
+    "whole": "no place cuts {} in two: something flows past each; it is exported whole, as an encoder",
+}
 
 
 @dataclass(frozen=True)
@@ -49,6 +58,8 @@ def open_model(
         ModelError: it cannot be read, or it is not clear where it divides.
         UnsafeError: it reaches beyond itself.
     """
+    if is_saved_model(path):
+        return _divide_graph(path, latent, encoder_only)
     models, notices = _read(path, surgery)
     if "model" not in models:
         halves = _pair(models["encoder"], models["decoder"], str(path), list(notices))
@@ -75,7 +86,15 @@ def open_halves(encoder: Path | None, decoder: Path | None, surgery: Surgery | N
     return _pair(found["encoder"], found["decoder"], where, notices)
 
 
+def is_saved_model(path: Path) -> bool:
+    """A folder with a TensorFlow program."""
+    return (path / PROGRAM).is_file()
+
+
 def _read(path: Path, surgery: Surgery | None) -> tuple[Mapping[str, Any], tuple[str, ...]]:
+    if is_saved_model(path):
+        graph, _, notices = read_saved_model(path)
+        return {"model": graph.whole()}, tuple(notices)
     found = read_keras(path, surgery)
     return found.models, found.notices
 
@@ -116,18 +135,39 @@ def _divide(model: Any, path: Path, latent: str | None, encoder_only: bool, noti
         return _pair(model, None, where, notices)
     kind = _kind(model, path)
     if kind != "autoencoder":
-        article = "an encoder" if kind == "encoder" else "a decoder"
-        notices.append(f"{path.name} is taken for {article} alone; both halves: --encoder FILE --decoder FILE")
+        notices.append(_TAKEN[kind].format(path.name))
         return _pair(model, None, where, notices) if kind == "encoder" else _pair(None, model, where, notices)
     model, told = as_autoencoder(model)
     notices += told
     if not is_graph(model) or not flatten(model).cuts:
-        notices.append("no place cuts the model in two: something flows past each; it is exported whole, as an encoder")
+        notices.append(_TAKEN["whole"].format(path.name))
         return Halves(model, None, tuple(notices))
     encoder, decoder, layer, equals = split_autoencoder(model)
-    as_narrow = f" ({', '.join(equals)} would do as well)" if equals else ""
-    notices.append(f"the latent is the output of layer {layer!r}{as_narrow}; choose another with --latent LAYER")
+    notices.append(_latent_notice(layer, equals))
     return Halves(encoder, decoder, tuple(notices))
+
+
+def _divide_graph(path: Path, latent: str | None, encoder_only: bool) -> Halves:
+    """As ``_divide``, for a graph of operations."""
+    graph, compute, notices = read_saved_model(path)
+    if encoder_only and latent is None:
+        return Halves(graph.whole("encoder"), None, tuple(notices))
+    kind = kind_of(graph.whole(), path.name, min((cut.elements for cut in graph.cuts), default=None))
+    if latent is None and (kind != "autoencoder" or not graph.cuts):
+        notices.append(_TAKEN[kind if kind != "autoencoder" else "whole"].format(path.name))
+        part = graph.whole("decoder" if kind == "decoder" else "encoder")
+        return Halves(None, part, tuple(notices)) if kind == "decoder" else Halves(part, None, tuple(notices))
+    cut, *others = choose_cut(graph, latent)
+    encoder, decoder = graph.split(cut)
+    check_agreement(lambda values, training: compute(values), encoder, decoder)
+    if latent is None:
+        notices.append(_latent_notice(cut.name, [other.name for other in others]))
+    return Halves(encoder, None if encoder_only else decoder, tuple(notices))
+
+
+def _latent_notice(layer: str, equals: Sequence[str]) -> str:
+    as_narrow = f" ({', '.join(equals)} would do as well)" if equals else ""
+    return f"the latent is the output of layer {layer!r}{as_narrow}; choose another with --latent LAYER"
 
 
 def _kind(model: Any, path: Path) -> Kind:

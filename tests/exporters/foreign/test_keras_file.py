@@ -107,7 +107,7 @@ def test_a_missing_file(tmp_path: Path) -> None:
 
 
 def test_a_folder(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="directory"):
+    with pytest.raises(ModelError, match="holds no saved_model"):
         load_keras(tmp_path)
 
 

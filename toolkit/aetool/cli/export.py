@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from aetool.cli.checks import echo_checks
+from aetool.cli.model_options import check_name, model_options
 from aetool.cli.output import emit_json, fail, log, next_step
 from aetool.cli.reduced import Reduced, reduced_options
 from aetool_runtime.errors import InputError, ParityError
@@ -16,6 +17,7 @@ from aetool_runtime.report import check_json
 
 if TYPE_CHECKING:
     from aetool.model import Model
+    from aetool.model_request import ModelRequest
     from aetool_exporters.cases import Samples
     from aetool_exporters.pipeline import ExportOptions
     from aetool_runtime.bundle import Bundle
@@ -25,13 +27,13 @@ __all__ = ["command"]
 
 
 @click.command("export")
-@click.argument("model", type=click.Path(path_type=Path))
+@click.argument("model", required=False, type=click.Path(path_type=Path))
+@model_options("model")
 @click.option("--onnx", is_flag=True, help="Write ONNX graphs.")
 @click.option("--tflite", is_flag=True, help="Write a TFLite file. Without --onnx or --tflite both are written.")
 @click.option("--format", "formats", multiple=True, metavar="NAME", help="Write a format that a plug-in brings.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="The bundle. [default: MODEL.aepkg]")
 @click.option("--name", help="The model's name in the bundle. [default: its family, or the Keras file's name]")
-@click.option("--latent", metavar="LAYER", help="The layer whose output is the latent, for an autoencoder in one file.")
 @click.option(
     "--data", metavar="DATA", help="Real samples to verify with. [default: the checkpoint's held-out samples]"
 )
@@ -50,13 +52,12 @@ __all__ = ["command"]
 @click.option("--dry-run", is_flag=True, help="Read the model and say what would be written; write nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")
 def command(
-    model: Path,
+    model: ModelRequest,
     onnx: bool,
     tflite: bool,
     formats: tuple[str, ...],
     output: Path | None,
     name: str | None,
-    latent: str | None,
     data: str | None,
     reduced: Reduced,
     opset: int,
@@ -67,7 +68,7 @@ def command(
     dry_run: bool,
     as_json: bool,
 ) -> None:
-    """Turn MODEL, a checkpoint folder or a .keras file, into a verified bundle.
+    """Turn MODEL, a checkpoint, a Keras file or a SavedModel folder, into a verified bundle.
 
     Every graph is held against Keras on real held-out samples and on edge cases, on every engine that is installed;
     one that fails is not in the bundle, and the command ends with exit code 5.
@@ -76,10 +77,12 @@ def command(
     aetool export model --onnx
     aetool export model --precision float32,int8
     aetool export autoencoder.keras --data windows.npy -o sensor.aepkg
+    aetool export --encoder encoder.h5 --decoder decoder.h5
     """
     from aetool_exporters.pipeline import ExportOptions, check_output
 
-    target = output or Path(f"{_stem(model)}.aepkg")
+    target = output or Path(f"{model.stem}.aepkg")
+    check_name(name or model.stem)
     options = ExportOptions(
         formats=_formats(onnx, tflite, formats),
         precisions=reduced.precisions,
@@ -91,8 +94,8 @@ def command(
     )
     check_output(target, overwrite=overwrite or dry_run)
     if not dry_run:
-        log(f"reading {model}")
-    loaded = _load(model, latent)
+        log(f"reading {model.shown}")
+    loaded = _load(model)
     samples = _samples(loaded, data)
     if samples is None:
         log("no real samples were given, so parity is checked on made-up ones; better: --data FILE")
@@ -103,12 +106,6 @@ def command(
         _export(loaded, name or loaded.name, target, samples, options, as_json)
 
 
-def _stem(model: Path) -> str:
-    """The model's name without a Keras file's suffix; a folder called run-0.01 has none."""
-    path = model.resolve()
-    return path.stem if path.suffix.lower() in (".keras", ".h5", ".hdf5") else path.name
-
-
 def _formats(onnx: bool, tflite: bool, others: tuple[str, ...]) -> tuple[str, ...]:
     from aetool_exporters.pipeline import DEFAULT_FORMATS
 
@@ -116,10 +113,10 @@ def _formats(onnx: bool, tflite: bool, others: tuple[str, ...]) -> tuple[str, ..
     return tuple(dict.fromkeys(flags)) or DEFAULT_FORMATS
 
 
-def _load(path: Path, latent: str | None) -> Model:
-    from aetool.model import load_model
+def _load(request: ModelRequest) -> Model:
+    from aetool.model import load_request
 
-    loaded = load_model(path, latent=latent)
+    loaded = load_request(request)
     if loaded.notice:
         log(loaded.notice)
     return loaded

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from aetool.cli.checks import echo_checks
+from aetool.cli.model_options import model_options
 from aetool.cli.output import emit_json, fail, log, next_step
 from aetool_runtime.bundle import Bundle, open_bundle
 from aetool_runtime.errors import ParityError, UnavailableError, UsageError
 from aetool_runtime.report import check_json
 from aetool_runtime.selftest import Check, self_test
+
+if TYPE_CHECKING:
+    from aetool.model_request import ModelRequest
 
 __all__ = ["command"]
 
@@ -19,19 +24,20 @@ __all__ = ["command"]
 @click.command("verify")
 @click.argument("bundle", type=click.Path(path_type=Path))
 @click.option("--against", type=click.Path(path_type=Path), help="The checkpoint or Keras file to hold it against.")
-@click.option("--latent", metavar="LAYER", help="With --against: the layer whose output is the latent.")
+@model_options("against")
 @click.option("--data", metavar="DATA", help="With --against: real samples. [default: the checkpoint's held-out ones]")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")
-def command(bundle: Path, against: Path | None, latent: str | None, data: str | None, as_json: bool) -> None:
+def command(bundle: Path, against: ModelRequest | None, data: str | None, as_json: bool) -> None:
     """Check that every graph of BUNDLE computes what Keras computed, on every engine that is installed here.
 
-    Without --against the bundle's own golden vectors serve, and TensorFlow is not needed: this is the device's
-    self-test. Exit code 5 when a check fails, 7 when a byte of the bundle is wrong.
+    Without --against (or --encoder and --decoder, for a model in two files) the bundle's own golden vectors serve, and
+    TensorFlow is not needed: this is the device's self-test. Exit code 5 when a check fails, 7 when a byte of the
+    bundle is wrong.
     """
-    if against is None and (data is not None or latent is not None):
-        raise UsageError("--data and --latent need --against MODEL: samples alone have no expected outputs")
+    if against is None and data is not None:
+        raise UsageError("--data needs --against MODEL: samples alone have no expected outputs")
     opened = open_bundle(bundle)
-    checks = self_test(opened) if against is None else _against(opened, against, latent, data)
+    checks = self_test(opened) if against is None else _against(opened, against, data)
     untried = [a for a in opened.manifest.artifacts if a not in [check.artifact for check in checks]]
     if not checks:
         raise UnavailableError(
@@ -59,12 +65,12 @@ def command(bundle: Path, against: Path | None, latent: str | None, data: str | 
         next_step(f"aetool encode {bundle} DATA -o latents.npy")
 
 
-def _against(bundle: Bundle, path: Path, latent: str | None, data: str | None) -> list[Check]:
-    from aetool.model import load_model, read_for
+def _against(bundle: Bundle, request: ModelRequest, data: str | None) -> list[Check]:
+    from aetool.model import load_request, read_for
     from aetool_exporters.cases import Samples, synthetic_samples
     from aetool_exporters.verification import verify
 
-    loaded = load_model(path, latent=latent)
+    loaded = load_request(request)
     manifest = bundle.manifest
     samples = loaded.samples
     if data is not None:

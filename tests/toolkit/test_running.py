@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -92,10 +92,11 @@ def test_what_the_writer_raises_ends_the_run() -> None:
 def work(output: Path, *, stop_after: int = 10**9, resume: bool = False, seen: list[int] | None = None) -> Work:
     """Doubles ``DATA`` in batches of 10, safe after every 100; fails after so many samples."""
 
-    def run(batch: Array) -> Array:
-        if seen is not None:
-            seen.append(len(batch))
-        return batch * 2
+    def run(given: Iterable[Array]) -> Iterator[Array]:
+        for batch in given:
+            if seen is not None:
+                seen.append(len(batch))
+            yield batch * 2
 
     def batches(start: int) -> Iterator[Array]:
         for at in range(start, len(DATA), 10):
@@ -172,7 +173,7 @@ def test_a_failure_leaves_nothing(tmp_path: Path) -> None:
         raise InputError("sample 500 is broken")
 
     with pytest.raises(InputError):
-        run_to_npy(Work(lambda batch: batch, batches, tmp_path / "a" / "out.npy", {}, lambda _: None, shard=100))
+        run_to_npy(Work(iter, batches, tmp_path / "a" / "out.npy", {}, lambda _: None, shard=100))
     assert names(tmp_path) == []
 
 

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from functools import wraps
+from dataclasses import asdict, dataclass
+from functools import partial, wraps
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
 from aetool.cli.engine import Engine, engine_options
 from aetool.cli.output import emit_json, log, next_step, progress
 from aetool_runtime.errors import InterruptedRun, UsageError
+
+if TYPE_CHECKING:
+    from aetool_runtime import Autoencoder
+    from aetool_runtime.specs import Array
 
 __all__ = ["Running", "command", "run_role", "running_options"]
 
@@ -29,6 +33,8 @@ class Running:
     resume: bool
     overwrite: bool
     as_json: bool
+    cluster: str | None
+    workers: int | None
 
 
 def running_options(function: Callable[..., None]) -> Callable[..., None]:
@@ -42,14 +48,18 @@ def running_options(function: Callable[..., None]) -> Callable[..., None]:
         resume: bool,
         overwrite: bool,
         as_json: bool,
+        cluster: str | None,
+        workers: int | None,
         **others: Any,
     ) -> None:
-        function(running=Running(output, engine, batch_size, resume, overwrite, as_json), **others)
+        function(running=Running(output, engine, batch_size, resume, overwrite, as_json, cluster, workers), **others)
 
     options: list[Callable[..., Any]] = [
         click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="The .npy file to write."),
         engine_options,
         click.option("--batch-size", type=click.IntRange(1), help="Samples a call. [default: about 1 MiB]"),
+        click.option("--engine", "cluster", type=click.Choice(["ray"]), help="Run on the workers of a cluster."),
+        click.option("--workers", type=click.IntRange(1), help="With --engine: how many. [default: one a core or GPU]"),
         click.option("--resume", is_flag=True, help="Go on with what an interrupted run of the same command left."),
         click.option("--overwrite", is_flag=True, help="Replace the output that stands there."),
         click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout."),
@@ -102,7 +112,8 @@ def run_role(
         made_of = {"bundle": model.bundle.digest, "engine": f"{ran_on} {model.precision}", **feed.made_of}
         start = time.perf_counter()
         with progress(feed.count, verb) as bar, _told(output):
-            work = Work(getattr(model, verb), feed.batches, output, made_of, bar.update, running.resume)
+            run = _run_of(running, model, verb)
+            work = Work(run, feed.batches, output, made_of, bar.update, running.resume)
             if verb == "decode" and output.suffix == ".txt" and tokenizer is not None:
                 written = run_to_text(work, tokenizer)
             else:
@@ -112,6 +123,15 @@ def run_role(
         emit_json({"output": str(output), "shape": written, "ran_on": ran_on, "seconds": seconds})
     else:
         click.echo(f"{written[0]:,} samples in {seconds:.2f} s on {ran_on} → {output} {list(written)}")
+
+
+def _run_of(running: Running, model: Autoencoder, verb: str) -> Callable[[Iterable[Array]], Iterator[Array]]:
+    """What makes results of batches: this process, or a cluster."""
+    if running.cluster is None:
+        return partial(map, getattr(model, verb))
+    from aetool.running.ray_cluster import ray_map
+
+    return ray_map(model.bundle, verb, asdict(running.engine), running.workers)
 
 
 @contextmanager

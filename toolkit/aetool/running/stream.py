@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -27,7 +27,7 @@ class Work:
     """What to run, over what, and where to.
 
     Args:
-        run: [n, …] → [n, …]; every result of one sample shape and dtype.
+        run: batches [n, …] → as many results [n, …] in the same order, every one of one sample shape and dtype.
         batches: gives the samples, without the first ``start``.
         output: the file.
         made_of: what the result depends on (JSON); see ``growing_file``.
@@ -36,7 +36,7 @@ class Work:
         shard: after how many samples what is written is safe; a resumed run does at most as many again.
     """
 
-    run: Callable[[Array], Array]
+    run: Callable[[Iterable[Array]], Iterator[Array]]
     batches: Callable[[int], Iterable[Array]]
     output: Path
     made_of: Mapping[str, Any]
@@ -46,7 +46,7 @@ class Work:
 
 
 def run_to_npy(work: Work) -> tuple[int, ...]:
-    """Write ``run(batch)`` for every batch to a .npy file, in order.
+    """Write the result of every batch to a .npy file, in order.
 
     Returns:
         The shape of the written array.
@@ -109,8 +109,8 @@ def _run(
             kept = done
 
     with WriteBehind(append) as behind:
-        for batch in read_ahead(work.batches(done)):
-            behind.put(work.run(batch))
+        for result in work.run(read_ahead(work.batches(done))):
+            behind.put(result)
     return done
 
 

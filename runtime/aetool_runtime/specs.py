@@ -57,18 +57,19 @@ class Quantization:
     def quantize(self, real: Array, dtype: str) -> Array:
         """Real values → the nearest integers of ``dtype``, those out of range to its ends."""
         limits = np.iinfo(dtype)
-        scale, zero_point = self._broadcast(real.ndim)
+        scale, zero_point = self.along(real.ndim)
         steps = np.rint(np.asarray(real, np.float32) / scale) + zero_point
         integers: Array = np.clip(steps, limits.min, limits.max).astype(dtype)
         return integers
 
     def dequantize(self, integers: Array) -> NDArray[np.float32]:
         """Integers → real values, float32."""
-        scale, zero_point = self._broadcast(integers.ndim)
+        scale, zero_point = self.along(integers.ndim)
         real: NDArray[np.float32] = (integers.astype(np.float32) - zero_point) * scale
         return real
 
-    def _broadcast(self, rank: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def along(self, rank: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Scale and zero point in the shape in which they go with an array of that many dimensions."""
         shape = [1] * rank
         if self.axis is not None:
             shape[self.axis] = len(self.scale)

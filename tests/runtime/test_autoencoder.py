@@ -162,7 +162,7 @@ def test_closing_twice_is_fine_and_using_it_afterwards_is_not(model: Autoencoder
 def test_closing_while_others_run_ends_in_an_error_of_ours(bundle_path: Paths) -> None:
     for kind, backend in ENGINES.values():
         model = Autoencoder.open(bundle_path(kind), backend=backend)
-        run = model._load("encoder")
+        run = model._load("encoder").run
         model.close()
         with pytest.raises(BackendError, match="closed"):
             run(samples(3))

@@ -21,7 +21,12 @@ _GROUP = "aetool.backends"
 
 
 class Graph(Protocol):
-    """An artifact, loaded. ``run`` may be called from several threads at once."""
+    """An artifact, loaded. ``run`` may be called from several threads at once.
+
+    A graph may also have ``run_into(array, out)``, which writes the first output to ``out``: an array of its dtype,
+    C-contiguous, of as many samples as ``array`` and the output's shape, which shares no memory with it; also from
+    several threads, each with an ``out`` of its own. Where there is none, what ``run`` returns is copied.
+    """
 
     def run(self, array: Array) -> tuple[Array, ...]:
         """Run a batch through the graph's single input.

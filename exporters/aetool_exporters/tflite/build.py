@@ -26,8 +26,8 @@ def build(reference: Reference, wanted: tuple[Signature, ...], metadata: Mapping
     return finish(read(convert(reference, wanted, layer_names(reference))), wanted, metadata)
 
 
-def finish(model: Any, wanted: tuple[Signature, ...], metadata: Mapping[str, str]) -> bytes:
-    """Check a ``ModelT``, put it in canonical form and write it.
+def finish(model: Any, wanted: tuple[Signature, ...], metadata: Mapping[str, str], *, named: bool = True) -> bytes:
+    """Check a ``ModelT``, put it in canonical form and write it; see ``canonicalize``.
 
     Raises:
         UnsupportedOperatorError: an operation that not every engine has.
@@ -35,5 +35,5 @@ def finish(model: Any, wanted: tuple[Signature, ...], metadata: Mapping[str, str
     """
     check_operators(model)
     check_signatures(model, wanted)
-    canonicalize(model, [signature.key for signature in wanted], metadata)
+    canonicalize(model, [signature.key for signature in wanted], metadata, named=named)
     return write(model)

@@ -30,10 +30,11 @@ class Statistics:
 
     Args:
         range: what its integers should cover.
-        variance: [channels], of each index of the last axis.
+        mean, variance: [channels], of each index of the last axis.
     """
 
     range: Range
+    mean: Array
     variance: Array
 
 
@@ -149,7 +150,8 @@ class _Observer:
         if not self._count:
             return None
         mean = self._sum / self._count
-        return Statistics(self._range.range(), np.maximum(self._squares / self._count - mean**2, 0.0))
+        variance = np.maximum(self._squares / self._count - mean**2, 0.0)
+        return Statistics(self._range.range(), mean, variance)
 
     def _hand_over(self) -> None:
         if not self._waiting:

@@ -18,18 +18,19 @@ _DESCRIPTION = "aetool"
 _KEPT_METADATA = b"min_runtime_version"
 
 
-def canonicalize(model: Any, keys: Sequence[str], metadata: Mapping[str, str]) -> None:
+def canonicalize(model: Any, keys: Sequence[str], metadata: Mapping[str, str], *, named: bool = True) -> None:
     """Put a ``ModelT`` in canonical form, in place, and describe it.
 
     Args:
         keys: the signatures, in the order that they are to have.
         metadata: becomes one ``Metadata`` entry with a buffer each.
+        named: give tensors inside graphs names too, as tools want them that go on working on a file; devices need none.
     """
     model.description = _DESCRIPTION
     model.metadataBuffer = None
     model.metadata = [entry for entry in model.metadata or () if entry.name == _KEPT_METADATA]
     _order_subgraphs(model, keys)
-    _name_tensors(model)
+    _name_tensors(model, inside=named)
     for key in sorted(metadata):
         model.buffers.append(schema.BufferT(np.frombuffer(metadata[key].encode(), np.uint8)))
         model.metadata.append(schema.MetadataT(key, len(model.buffers) - 1))
@@ -58,7 +59,7 @@ def _renumber(options: Any, new: Mapping[int, int]) -> None:
             setattr(options, field, new[value])
 
 
-def _name_tensors(model: Any) -> None:
+def _name_tensors(model: Any, *, inside: bool) -> None:
     """``SIGNATURE/NAME`` at the ends, ``SIGNATURE/INDEX`` between: unique in the file, as quantizers need it."""
     for index, subgraph in enumerate(model.subgraphs):
         subgraph.name = f"body_{index}"
@@ -66,7 +67,7 @@ def _name_tensors(model: Any) -> None:
         model.subgraphs[entry.subgraphIndex].name = entry.signatureKey.decode()
     for subgraph in model.subgraphs:
         for index, tensor in enumerate(subgraph.tensors):
-            tensor.name = f"{subgraph.name}/{index}"
+            tensor.name = f"{subgraph.name}/{index}" if inside else None
     for entry in model.signatureDefs:
         subgraph = model.subgraphs[entry.subgraphIndex]
         for item in (*entry.inputs, *entry.outputs):

@@ -70,11 +70,8 @@ class TfliteExporter:
 
         core = self._core(reference, request.sample_shape, wanted)
         made = reduce(core, reference, wanted, request.precision, request.quantization)
-        return (
-            finish(made.model, made.signatures, _with_types(metadata, made.signatures)),
-            made.signatures,
-            made.notices,
-        )
+        described = _with_types(metadata, made.signatures)
+        return finish(made.model, made.signatures, described, named=False), made.signatures, made.notices
 
     def _core(self, reference: Reference, sample_shape: tuple[int, ...], wanted: tuple[Signature, ...]) -> FloatCore:
         from aetool_exporters.tflite.reduced import float_core

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import flatbuffers
@@ -29,10 +31,11 @@ def read(data: bytes) -> Any:
 
 
 def write(model: Any) -> bytes:
-    """The bytes of a ``ModelT``; the same for equal models."""
+    """The bytes of a ``ModelT``, the same for equal models; what is equal in it is written once."""
     model.buffers = [_AlignedBuffer.of(buffer) for buffer in model.buffers]
-    builder = flatbuffers.Builder(_START_SIZE)
-    builder.Finish(model.Pack(builder), IDENTIFIER)
+    builder = _SharingBuilder(_START_SIZE)
+    with _packed_once(model):
+        builder.Finish(model.Pack(builder), IDENTIFIER)
     return bytes(builder.Output())
 
 
@@ -71,3 +74,52 @@ def _aligned_vector(builder: Any, data: bytes) -> Any:
     builder.head -= len(data)
     builder.Bytes[builder.head : builder.head + len(data)] = data
     return builder.EndVector()
+
+
+class _SharingBuilder(flatbuffers.Builder):  # type: ignore[misc]
+    """Refers to an equal vector that it has written already instead of writing another."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__(size)
+        self.written: dict[Any, Any] = {}
+
+    def CreateNumpyVector(self, x: Any) -> Any:  # noqa: N802
+        make = super().CreateNumpyVector
+        return self.once(("vector", x.dtype.str, x.tobytes()), lambda: make(x))
+
+    def CreateString(self, s: Any, *arguments: Any) -> Any:  # noqa: N802
+        make = super().CreateString
+        return self.once(("string", s, arguments), lambda: make(s, *arguments))
+
+    def once(self, key: Any, make: Callable[[], Any]) -> Any:
+        if key not in self.written:
+            self.written[key] = make()
+        return self.written[key]
+
+
+class _Once:
+    """A part of a model that refers to an equal one that was written already."""
+
+    def __init__(self, part: Any) -> None:
+        self.part = part
+
+    def Pack(self, builder: Any) -> Any:  # noqa: N802
+        fields = [f.tobytes() if isinstance(f, np.ndarray) else f for f in vars(self.part).values()]
+        if not all(field is None or isinstance(field, bytes | int | float | str) for field in fields):
+            return self.part.Pack(builder)
+        return builder.once((type(self.part), *fields), lambda: self.part.Pack(builder))
+
+
+@contextmanager
+def _packed_once(model: Any) -> Iterator[None]:
+    """Inside, quantizations and options are shared."""
+    holders = [(tensor, "quantization") for graph in model.subgraphs for tensor in graph.tensors]
+    holders += [(operator, "builtinOptions") for graph in model.subgraphs for operator in graph.operators or ()]
+    parts = [getattr(holder, name) for holder, name in holders]
+    try:
+        for (holder, name), part in zip(holders, parts, strict=True):
+            setattr(holder, name, None if part is None else _Once(part))
+        yield
+    finally:
+        for (holder, name), part in zip(holders, parts, strict=True):
+            setattr(holder, name, part)

@@ -25,10 +25,11 @@ from aetool_exporters.tflite.kernels import (
     version,
 )
 from aetool_exporters.tflite.plan import Plan
-from aetool_exporters.tflite.weights import quantize_bias, quantize_kernel, wants_channels
+from aetool_exporters.tflite.weights import mean_error, quantize_bias, quantize_kernel, wants_channels
 
 __all__ = ["IntegerOptions", "quantize_graph"]
 
+_CORRECTED = frozenset(["CONV_2D", "FULLY_CONNECTED"])  # every output meets the whole kernel
 _BIAS = {"int8": "int32", "int16": "int64"}
 
 
@@ -128,17 +129,21 @@ class _Rewriting:
     def _weighted(self, operator: Any, name: str) -> None:
         places = WEIGHTED[name]
         inputs = [int(index) for index in operator.inputs]
-        data = self._as_integer(inputs[places.data])
+        inputs_data = inputs[places.data]
+        data = self._as_integer(inputs_data)
         scale = self.affine[data].scale
         bias = self.editor.constant(inputs[places.bias]) if len(inputs) > places.bias else None
         kernel = self.editor.constant(inputs[places.kernel])
         assert kernel is not None
         per_channel = self.options.per_channel and (name != "FULLY_CONNECTED" or wants_channels(kernel, places.axis))
         made = quantize_kernel(kernel, places.axis, per_channel=per_channel, bias=bias, input_scale=scale)
+        held = self.statistics.get(inputs_data)
         none = [0] * len(made.scales)
         inputs[places.data] = data
         inputs[places.kernel] = self.editor.add_constant(made.values, as_parameters(made.scales, none, places.axis))
         if bias is not None:
+            if name in _CORRECTED and held is not None:
+                bias = bias + mean_error(kernel, made, held.mean)
             values, units = quantize_bias(bias, made.scales, scale, _BIAS[self.options.dtype])
             inputs[places.bias] = self.editor.add_constant(values, as_parameters(units, none))
         operator.inputs = np.array(inputs, np.int32)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from aetool_runtime.specs import Array
 
-__all__ = ["QuantizedKernel", "energy_of_inputs", "quantize_bias", "quantize_kernel", "wants_channels"]
+__all__ = ["QuantizedKernel", "energy_of_inputs", "mean_error", "quantize_bias", "quantize_kernel", "wants_channels"]
 
 _LARGEST = 127
 _LARGEST_BIAS = 2.0**30  # leaves room for the sum of products in an int32 accumulator
@@ -80,3 +80,21 @@ def energy_of_inputs(kernel: Array) -> Array:
     squares = kernel.astype(np.float64) ** 2
     energy: Array = squares.sum(axis=tuple(range(kernel.ndim - 1)))
     return energy
+
+
+def mean_error(kernel: Array, made: QuantizedKernel, mean: Array) -> Array:
+    """What rounding the kernel takes from each output on average: [outputs].
+
+    Added to the bias, it costs nothing (M. Nagel et al., "Data-Free Quantization Through Weight Equalization and
+    Bias Correction", ICCV 2019). Zeros where it is not known.
+
+    Args:
+        kernel: [outputs, …, inputs] of a dense layer or convolution.
+        mean: [inputs], the average of what the kernel is multiplied with.
+    """
+    if kernel.shape[-1] != len(mean):
+        return np.zeros(kernel.shape[0])
+    scales = made.scales.astype(np.float64).reshape(-1, *[1] * (kernel.ndim - 1))
+    lost = kernel - made.values * scales
+    error: Array = lost.reshape(len(kernel), -1, len(mean)).sum(axis=1) @ mean
+    return error

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from aetool_exporters.metadata import PREFIX, describe
 from aetool_exporters.precision import check_precision
-from aetool_exporters.quantization.affine import Affine
 from aetool_exporters.reference import Interface, Reference
 from aetool_exporters.request import Exported, ExportRequest
 from aetool_runtime.errors import DependencyError, UsageError
@@ -107,12 +106,11 @@ def _artifact(role: Role, request: ExportRequest, interface: Interface) -> Artif
     )
 
 
-def _with_integers(interface: Interface, quantized: Mapping[str, Affine]) -> Interface:
+def _with_integers(interface: Interface, quantized: Mapping[str, Quantization]) -> Interface:
     def spec(tensor: TensorSpec) -> TensorSpec:
-        affine = quantized.get(tensor.name)
-        if affine is None:
+        if tensor.name not in quantized:
             return tensor
-        return replace(tensor, dtype="uint8", quantization=Quantization((affine.scale,), (affine.zero_point,)))
+        return replace(tensor, dtype="uint8", quantization=quantized[tensor.name])
 
     return Interface(spec(interface.given), tuple(map(spec, interface.returned)))
 

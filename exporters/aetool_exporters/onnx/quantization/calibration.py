@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import onnx
+from numpy.typing import NDArray
 
 from aetool_exporters.quantization.affine import Range
-from aetool_exporters.quantization.ranges import RangeObserver, make_observer
+from aetool_exporters.quantization.ranges import make_observer
 from aetool_exporters.request import Calibration
 from aetool_runtime.errors import DependencyError, InputError
 from aetool_runtime.specs import Array, Role
 
-__all__ = ["measure"]
+__all__ = ["measure", "measure_reaches"]
 
 _BATCH = 32
 """Samples at a time: every tensor of every graph is in memory for so many."""
@@ -36,13 +37,50 @@ def measure(
         InputError: no samples, or not such as the graphs take.
         DependencyError: ONNX Runtime is not installed.
     """
-    observed = {role: _Observed(graph, wanted[role], calibration.method) for role, graph in graphs.items()}
+    watchers = {role: {name: make_observer(calibration.method) for name in wanted[role]} for role in graphs}
+    _run(graphs, watchers, calibration)
+    return {role: {name: watcher.range() for name, watcher in watching.items()} for role, watching in watchers.items()}
+
+
+def measure_reaches(
+    graphs: Mapping[Role, onnx.ModelProto], wanted: Mapping[Role, Sequence[str]], calibration: Calibration
+) -> dict[Role, dict[str, NDArray[np.float64]]]:
+    """The same for the largest magnitude in each dimension of tensors [batch, dimensions].
+
+    Raises:
+        InputError, DependencyError: as for ``measure``.
+    """
+    watchers = {role: {name: _Reach() for name in wanted[role]} for role in graphs}
+    if any(watchers.values()):
+        _run(graphs, watchers, calibration)
+    return {role: {name: watcher.reach for name, watcher in watching.items()} for role, watching in watchers.items()}
+
+
+class _Watcher(Protocol):
+    def update(self, values: Array) -> None: ...
+
+
+class _Reach:
+    """The largest magnitude in each dimension."""
+
+    def __init__(self) -> None:
+        self.reach: NDArray[np.float64] = np.zeros(1)
+
+    def update(self, values: Array) -> None:
+        self.reach = np.maximum(self.reach, np.abs(values.astype(np.float64)).max(axis=0, initial=0.0))
+
+
+def _run(
+    graphs: Mapping[Role, onnx.ModelProto],
+    watchers: Mapping[Role, Mapping[str, _Watcher]],
+    calibration: Calibration,
+) -> None:
+    observed = {role: _Observed(graph, watchers[role]) for role, graph in graphs.items()}
     for samples in _pieces(calibration):
         latent = None
         for role, graph in observed.items():
             made = graph.update(samples if latent is None or role != "decoder" else latent)
             latent = made if role == "encoder" else latent
-    return {role: graph.ranges() for role, graph in observed.items()}
 
 
 def _pieces(calibration: Calibration) -> Iterator[Array]:
@@ -54,11 +92,11 @@ def _pieces(calibration: Calibration) -> Iterator[Array]:
 class _Observed:
     """A graph that shows its inner tensors."""
 
-    def __init__(self, model: onnx.ModelProto, names: Sequence[str], method: str) -> None:
+    def __init__(self, model: onnx.ModelProto, watchers: Mapping[str, _Watcher]) -> None:
         self._given = model.graph.input[0]
         self._outputs = [tensor.name for tensor in model.graph.output]
-        self._observers: dict[str, RangeObserver] = {name: make_observer(method) for name in names}
-        self._session = _session(model, [name for name in names if name not in (*self._outputs, self._given.name)])
+        self._watchers = watchers
+        self._session = _session(model, [name for name in watchers if name not in (*self._outputs, self._given.name)])
 
     def update(self, samples: Array) -> Array:
         """Take one batch in; the graph's first output for it."""
@@ -72,13 +110,10 @@ class _Observed:
                 f"the samples for calibration have shape {list(samples.shape)}, which {self._given.name} does not take",
                 hint="pass raw samples, as the encoder takes them",
             ) from error
-        for name, observer in self._observers.items():
-            observer.update((fed | made)[name])
+        for name, watcher in self._watchers.items():
+            watcher.update((fed | made)[name])
         first: Array = made[self._outputs[0]]
         return first
-
-    def ranges(self) -> dict[str, Range]:
-        return {name: observer.range() for name, observer in self._observers.items()}
 
 
 def _session(model: onnx.ModelProto, names: Sequence[str]) -> Any:

@@ -17,13 +17,15 @@ What is chosen here, and why:
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import onnx
 from onnx import numpy_helper
 
 from aetool_exporters.onnx.ordering import reads
+from aetool_exporters.onnx.quantization.interface import End, input_end, output_end
 from aetool_exporters.onnx.quantization.kinds import LINEAR, is_movement, kernel_axis
 from aetool_exporters.onnx.quantization.view import View, attribute
 from aetool_exporters.onnx.quantization.weights import (
@@ -35,7 +37,7 @@ from aetool_exporters.onnx.quantization.weights import (
     wants_channels,
 )
 from aetool_exporters.quantization.affine import Affine, Range
-from aetool_runtime.specs import Array
+from aetool_runtime.specs import Array, Quantization
 
 __all__ = ["CENTER", "quantize", "tensors_to_measure"]
 
@@ -66,7 +68,7 @@ def quantize(
     *,
     per_channel: bool = True,
     integer_io: bool = False,
-) -> tuple[onnx.ModelProto, dict[str, Affine]]:
+) -> tuple[onnx.ModelProto, dict[str, Quantization]]:
     """The quantized graph, in the same opset.
 
     Args:
@@ -76,7 +78,7 @@ def quantize(
         integer_io: inputs and outputs that are float32 become the integers.
 
     Returns:
-        The graph; and how inputs and outputs are quantized, by name, where they are.
+        The graph; and what the integers of inputs and outputs stand for, by name, where they are integers.
     """
     return _Quantizer(model, floats, range_of, per_channel, integer_io).run()
 
@@ -105,13 +107,19 @@ class _Quantizer:
         self._constants: dict[str, onnx.TensorProto] = {}
         self._affines: dict[str, Affine] = {}  # of the tensors that there are integers of
         self._float_names = {*self._view.constants, *(tensor.name for tensor in model.graph.input)}
+        self._integer_names: dict[str, str] = {}
         self._fused: set[str] = set()  # functions that an earlier node does as well
+        self._ends = self._find_ends() if integer_io else {}
+        self._passed = {name for end in self._ends.values() for name in end.nodes}
         self._needed: dict[str, bool] = {}
 
-    def run(self) -> tuple[onnx.ModelProto, dict[str, Affine]]:
+    def run(self) -> tuple[onnx.ModelProto, dict[str, Quantization]]:
         interface = self._begin()
         for node in self._view.graph.node:
             if node.name in self._fused:
+                continue
+            if node.name in self._passed:
+                self._pass(node)
                 continue
             if self._is_linear(node):
                 self._linear(node)
@@ -143,6 +151,8 @@ class _Quantizer:
         return self._needed[name]
 
     def _takes_integers(self, node: onnx.NodeProto, name: str) -> bool:
+        if node.name in self._passed:
+            return name not in self._view.constants
         if node.input[0] != name or not self._view.is_float(name):
             return False
         if self._is_linear(node):
@@ -163,7 +173,7 @@ class _Quantizer:
         """Make sure that there is a tensor as integers; their name."""
         if name not in self._affines:
             self._quantize(name, name, self._affine_of(name))
-        return f"{name}/int"
+        return self._integer_names[name]
 
     def _restored(self, name: str) -> str:
         """What a tensor's integers stand for."""
@@ -185,10 +195,12 @@ class _Quantizer:
     def _quantize(self, source: str, name: str, affine: Affine) -> None:
         """Write the float tensor ``source`` as the integers of tensor ``name``."""
         self._affines[name] = affine
-        self._emit("QuantizeLinear", [source, *self._parameters(affine)], f"{name}/int")
+        parameters = self._parameters(affine)
+        self._integer_names[name] = self._emit("QuantizeLinear", [source, *parameters], f"{name}/int")
 
     def _dequantize(self, name: str, result: str) -> None:
-        self._emit("DequantizeLinear", [f"{name}/int", *self._parameters(self._affines[name])], result)
+        given = [self._integer_names[name], *self._parameters(self._affines[name])]
+        self._emit("DequantizeLinear", given, result)
         self._float_names.add(result)
 
     def _parameters(self, affine: Affine) -> list[str]:
@@ -205,7 +217,7 @@ class _Quantizer:
         if has_integers or self._is_needed(name):
             given = self._integer(source)
             self._copy(node, [given, *node.input[1:]], [f"{name}/int"])
-            self._affines[name] = self._affines[source]
+            self._affines[name], self._integer_names[name] = self._affines[source], f"{name}/int"
         if not has_integers and self._is_read_as_float(name):
             self._other(node)
 
@@ -276,10 +288,10 @@ class _Quantizer:
 
     def _transposed_convolution(self, node: onnx.NodeProto) -> None:
         source, name = node.input[0], node.output[0]
-        self._integer(source)
+        integers = self._integer(source)
         kernel, bias = self._kernel(node, source)
         zero = self._parameters(self._affines[source])[1]
-        whole = self._emit("DequantizeLinear", [f"{source}/int", self._one(), zero], f"{name}/whole")
+        whole = self._emit("DequantizeLinear", [integers, self._one(), zero], f"{name}/whole")
         stored = self._constant(f"{name}/weights", kernel.integers)
         weights = self._emit("Cast", [stored], f"{name}/whole_weights", to=onnx.TensorProto.FLOAT)
         given = [whole, weights]
@@ -377,22 +389,38 @@ class _Quantizer:
         given = []
         for tensor in self._view.graph.input:
             value = onnx.ValueInfoProto.FromString(tensor.SerializeToString())
-            if self._integer_io and self._view.is_float(tensor.name):
+            if tensor.name in self._ends:
                 self._make_integer(value)
-                self._affines[tensor.name] = self._affine_of(tensor.name)
+                affine = self._ends[tensor.name].fitted(self._affine_of(self._ends[tensor.name].inner))
+                self._affines[tensor.name], self._integer_names[tensor.name] = affine, f"{tensor.name}/int"
                 self._float_names.discard(tensor.name)
             given.append(value)
         return given
 
-    def _end(self, given: list[onnx.ValueInfoProto]) -> tuple[onnx.ModelProto, dict[str, Affine]]:
-        interface = {value.name: self._affines[value.name] for value in given if self._is_integer(value)}
+    def _find_ends(self) -> dict[str, End]:
+        """The inputs and outputs that become integers. An input that is an output as well has one end."""
+        graph, view = self._view.graph, self._view
+        inputs = {tensor.name: input_end(tensor.name, view) for tensor in graph.input if view.is_float(tensor.name)}
+        taken = {name for end in inputs.values() for name in end.nodes}
+        outputs = {tensor.name: output_end(tensor.name, view) for tensor in graph.output if view.is_float(tensor.name)}
+        plain = {name: replace(end, inner=name, nodes=frozenset()) for name, end in outputs.items()}
+        return inputs | {
+            name: end if not end.nodes & taken else plain[name] for name, end in outputs.items() if name not in inputs
+        }
+
+    def _pass(self, node: onnx.NodeProto) -> None:
+        """A scale or offset that the interface tells of: its output has the integers of its input."""
+        source = next(name for name in node.input if name not in self._view.constants)
+        self._integer_names[node.output[0]] = self._integer(source)
+        self._affines[node.output[0]] = self._affines[source]
+
+    def _end(self, given: list[onnx.ValueInfoProto]) -> tuple[onnx.ModelProto, dict[str, Quantization]]:
         returned = []
         for tensor in self._view.graph.output:
             value = onnx.ValueInfoProto.FromString(tensor.SerializeToString())
-            if self._integer_io and self._view.is_float(tensor.name):
+            if tensor.name in self._ends:
                 self._make_integer(value)
-                self._integer(tensor.name)
-                interface[tensor.name] = self._affines[tensor.name]
+                self._emit("Identity", [self._integer(tensor.name)], f"{tensor.name}/out")
             else:
                 self._float(tensor.name)
             returned.append(value)
@@ -400,17 +428,14 @@ class _Quantizer:
         graph = onnx.GraphProto(node=self._nodes, input=given, output=returned, name=model.graph.name)
         graph.initializer.extend(self._view.graph.initializer)
         graph.initializer.extend(self._constants.values())
+        _rename(graph, [tensor.name for tensor in given if tensor.name in self._ends], "/int")
+        _rename(graph, [tensor.name for tensor in returned if tensor.name in self._ends], "/out")
         result = onnx.ModelProto(ir_version=model.ir_version, opset_import=model.opset_import, graph=graph)
-        _rename(result.graph, {f"{name}/int": name for name in interface})
-        return result, interface
+        return result, {name: end.quantization(self._affines[name]) for name, end in self._ends.items()}
 
     @staticmethod
     def _make_integer(value: onnx.ValueInfoProto) -> None:
         value.type.tensor_type.elem_type = onnx.TensorProto.UINT8
-
-    @staticmethod
-    def _is_integer(value: onnx.ValueInfoProto) -> bool:
-        return bool(value.type.tensor_type.elem_type == onnx.TensorProto.UINT8)
 
     def _constant(self, name: str, value: Array | np.generic) -> str:
         if name not in self._constants:
@@ -432,9 +457,9 @@ class _Quantizer:
         self._nodes.append(copy)
 
 
-def _rename(graph: onnx.GraphProto, names: dict[str, str]) -> None:
+def _rename(graph: onnx.GraphProto, interface: Sequence[str], suffix: str) -> None:
     """Give integer inputs and outputs the names of the interface; their float forms, if any, give way."""
-    names = names | {name: f"{name}/float" for name in names.values()}
+    names = {f"{name}{suffix}": name for name in interface} | {name: f"{name}/float" for name in interface}
     for node in graph.node:
         for place, name in enumerate(node.input):
             node.input[place] = names.get(name, name)

@@ -8,17 +8,17 @@ from dataclasses import dataclass, field
 import onnx
 
 from aetool_exporters.onnx.build import FloatGraph
-from aetool_exporters.onnx.quantization.calibration import measure
+from aetool_exporters.onnx.quantization.calibration import measure, measure_reaches
+from aetool_exporters.onnx.quantization.equalization import equalize, tensors_to_equalize
 from aetool_exporters.onnx.quantization.half import halve, too_large
 from aetool_exporters.onnx.quantization.integer import quantize, tensors_to_measure
 from aetool_exporters.onnx.quantization.kinds import LINEAR
 from aetool_exporters.onnx.quantization.preparation import prepare
 from aetool_exporters.onnx.quantization.view import View
 from aetool_exporters.onnx.quantization.weights import store_as_integers
-from aetool_exporters.quantization.affine import Affine
 from aetool_exporters.request import QuantizationOptions
 from aetool_runtime.errors import UsageError
-from aetool_runtime.specs import Role
+from aetool_runtime.specs import Quantization, Role
 
 __all__ = ["Reduced", "reduce"]
 
@@ -46,7 +46,7 @@ class Reduced:
     """
 
     model: onnx.ModelProto
-    quantized: Mapping[str, Affine] = field(default_factory=dict)
+    quantized: Mapping[str, Quantization] = field(default_factory=dict)
 
 
 def reduce(
@@ -92,13 +92,18 @@ def _quantized(
         )
     prepared = {role: prepare(graph.model(), graph.layers) for role, graph in graphs.items()}
     floats = {role: _nodes_of(options.float_layers, graph) for role, graph in graphs.items()}
+    unequal = {
+        role: tensors_to_equalize(model, floats[role], outputs=options.integer_io) for role, model in prepared.items()
+    }
+    for role, reaches in measure_reaches(prepared, unequal, options.calibration).items():
+        equalize(prepared[role], reaches)
     wanted = {
         role: tensors_to_measure(model, floats[role], integer_io=options.integer_io) for role, model in prepared.items()
     }
     ranges = measure(prepared, wanted, options.calibration)
     result: dict[Role, Reduced] = {}
     for role, model in prepared.items():
-        made, affines = quantize(
+        made, quantized = quantize(
             model,
             floats[role],
             ranges[role].__getitem__,
@@ -106,7 +111,7 @@ def _quantized(
             integer_io=options.integer_io,
         )
         store_as_integers(made.graph, floats[role], per_channel=options.per_channel)
-        result[role] = Reduced(made, affines)
+        result[role] = Reduced(made, quantized)
         _tell_of_floats(model, graphs[role], floats[role], notices)
     return result
 

@@ -1,4 +1,4 @@
-"""Recurrent layers in ONNX: one ``GRU`` node for a GRU, one product for a dense layer over time, never a loop."""
+"""Recurrent layers in ONNX: one node for each, one product for a dense layer over time, never a loop."""
 
 from __future__ import annotations
 
@@ -19,12 +19,17 @@ from aetool_exporters.onnx import OnnxExporter
 from aetool_exporters.onnx.tracing import onnx_layers
 from aetool_exporters.reference import Reference
 from aetool_exporters.request import ExportRequest
+from aetool_runtime.specs import Normalization
 
 STEPS, CHANNELS, UNITS = 7, 3, 5
 
 
 def gru(**options: Any) -> Any:
     return layers.GRU(UNITS, **options)
+
+
+def lstm(**options: Any) -> Any:
+    return layers.LSTM(UNITS, **options)
 
 
 def both(merge: str, **options: Any) -> Any:
@@ -42,7 +47,18 @@ class Nested(layers.Layer):
         return self.inner(tensor) * 2
 
 
-# encoder → how many GRU nodes it becomes
+def masked(*recurrent: Any) -> list[Any]:
+    """The samples' first three steps, and every fourth, do not count."""
+    return [Holes(), layers.Masking(), *recurrent]
+
+
+class Holes(layers.Layer):
+    def call(self, tensor: Any) -> Any:
+        steps = np.arange(STEPS)
+        return tensor * ((steps > 2) & (steps % 4 != 0)).astype(np.float32)[:, None]
+
+
+# encoder → how many nodes it becomes
 CASES: dict[str, tuple[list[Any], int]] = {
     "last state": ([gru()], 1),
     "all steps": ([gru(return_sequences=True)], 1),
@@ -66,6 +82,18 @@ CASES: dict[str, tuple[list[Any], int]] = {
         [layers.Bidirectional(gru(), backward_layer=layers.GRU(UNITS + 1, go_backwards=True))],
         2,
     ),
+    "masked": (masked(gru()), 1),
+    "masked, all steps": (masked(gru(return_sequences=True)), 1),
+    "masked, backwards": (masked(gru(return_sequences=True, go_backwards=True)), 1),
+    "masked, reset before the kernel": (masked(gru(reset_after=False)), 1),
+    "masked, bidirectional": (masked(both("concat", return_sequences=True)), 1),
+    "LSTM": ([lstm()], 1),
+    "LSTM, all steps": ([lstm(return_sequences=True)], 1),
+    "LSTM backwards": ([lstm(go_backwards=True, return_sequences=True)], 1),
+    "LSTM without bias": ([lstm(use_bias=False)], 1),
+    "LSTM, relu": ([lstm(activation="relu")], 1),
+    "LSTM bidirectional": ([layers.Bidirectional(lstm())], 1),
+    "LSTM bidirectional, all steps": ([layers.Bidirectional(lstm(return_sequences=True), merge_mode="sum")], 1),
 }
 every_case = pytest.mark.parametrize("case", CASES)
 
@@ -96,10 +124,10 @@ def error(reference: Reference, data: bytes) -> float:
 
 
 @every_case
-def test_a_gru_becomes_one_node_that_computes_the_same(case: str) -> None:
+def test_a_layer_becomes_one_node_that_computes_the_same(case: str) -> None:
     reference, data = exported(case)
     counts = operators(data)
-    assert (counts["GRU"], counts["Loop"]) == (CASES[case][1], 0)
+    assert (counts["LSTM" if "LSTM" in case else "GRU"], counts["Loop"]) == (CASES[case][1], 0)
     assert error(reference, data) <= 1e-6
 
 
@@ -112,30 +140,51 @@ def test_free_time() -> None:
         np.testing.assert_allclose(met, reference.compute("encoder", given), atol=1e-6)
 
 
-def test_an_initial_state() -> None:
+@pytest.mark.parametrize("kind", [layers.GRU, layers.LSTM])
+def test_an_initial_state(kind: type[Any]) -> None:
     given = keras.Input((STEPS, CHANNELS))
-    _, state = layers.GRU(UNITS, return_state=True)(given)
-    reference = Reference(
-        keras.Model(given, gru()(given, initial_state=state)), None, compose((1,), [], None).normalization
-    )
-    data = export(reference)
-    assert operators(data)["GRU"] == 2
+    _, *states = kind(UNITS, return_state=True)(given)
+    encoded = kind(UNITS)(given, initial_state=states)
+    data = export(reference := Reference(keras.Model(given, encoded), None, Normalization()))
+    assert operators(data)[kind.__name__] == 2
     assert error(reference, data) <= 1e-6
 
 
 @pytest.mark.parametrize(
     "encoder",
     [
-        [layers.Masking(), gru()],  # which steps count is not known before the data come
+        masked(lstm()),  # the gate of its output is computed anew at each step
         [gru(recurrent_activation="hard_sigmoid")],
     ],
     ids=["mask", "activation"],
 )
-def test_what_a_gru_node_cannot_do_stays_as_keras_wrote_it(encoder: list[Any]) -> None:
+def test_what_a_node_cannot_do_stays_as_keras_wrote_it(encoder: list[Any]) -> None:
     reference = compose((STEPS, CHANNELS), encoder, None)
     data = export(reference)
-    assert operators(data)["GRU"] == 0
+    assert operators(data)["GRU"] == operators(data)["LSTM"] == 0
     assert error(reference, data) <= 1e-6
+
+
+OVER_TIME: dict[str, tuple[tuple[int | None, ...], Any]] = {
+    "convolution": ((STEPS, 6, 6, 2), layers.Conv2D(3, 3)),
+    "free time": ((None, 6, 6, 2), layers.Conv2D(3, 3)),
+    "normalization": ((STEPS, 6), layers.BatchNormalization()),
+    "a model": ((STEPS, 6), keras.Sequential([layers.Dense(4, "relu"), layers.Dense(2)])),
+    "flatten": ((STEPS, 3, 2), layers.Flatten()),
+}
+
+
+@pytest.mark.parametrize("case", OVER_TIME)
+def test_other_layers_over_time_are_one_too(case: str) -> None:
+    shape, inner = OVER_TIME[case]
+    reference = compose(shape, [layers.TimeDistributed(inner)], None)
+    data = export(reference)
+    counts = operators(data)
+    assert counts["Conv"] == (1 if "Conv2D" in type(inner).__name__ else 0)
+    assert counts["Loop"] == counts["Split"] == 0
+    given = np.random.default_rng(0).normal(size=(2, STEPS, *shape[1:])).astype(np.float32)
+    (met,) = onnxruntime.InferenceSession(data).run(None, {"input": given})
+    np.testing.assert_allclose(met, reference.compute("encoder", given), atol=1e-6)
 
 
 @pytest.mark.parametrize("steps", [STEPS, None])

@@ -1,4 +1,4 @@
-"""One role of a reference → the bytes of an ONNX file: convert, check, simplify, canonicalize, check again."""
+"""One role of a reference → the bytes of an ONNX file: convert, check, simplify, clean, canonicalize, check again."""
 
 from __future__ import annotations
 
@@ -9,12 +9,14 @@ import onnx
 
 from aetool_exporters.layers import layer_names, layer_of
 from aetool_exporters.onnx.canonical import canonicalize, serialize, trace_canonical
+from aetool_exporters.onnx.cleaning import clean
 from aetool_exporters.onnx.conversion import convert
 from aetool_exporters.onnx.interface import set_interface
 from aetool_exporters.onnx.ordering import reads
 from aetool_exporters.onnx.refusal import refuse_unsupported
 from aetool_exporters.onnx.simplification import simplify
 from aetool_exporters.onnx.validity import check
+from aetool_exporters.onnx.weights import Weights
 from aetool_exporters.reference import Interface, Reference
 from aetool_runtime.specs import Role
 
@@ -54,6 +56,7 @@ def build(reference: Reference, role: Role, opset: int, metadata: Mapping[str, s
     refuse_unsupported(model, names)
     set_interface(model, wanted)
     model = simplify(model, wanted)
+    clean(model, Weights())
     onnx.helper.set_model_props(model, dict(metadata))
     model, origins = trace_canonical(model)
     check(model, wanted)

@@ -33,7 +33,8 @@ __all__ = ["finetune"]
 
 _BYTES = 64 << 20
 _BATCH = 64
-_RATE = 1e-3
+_RATE = 1e-4
+_LOOKS = 10
 
 
 def finetune(
@@ -43,13 +44,14 @@ def finetune(
 
     Args:
         calibration: samples to train on, of which at most 64 MiB are kept, evenly spread.
-        steps: batches of 64 samples.
+        steps: batches of 64 samples. At the beginning and ten times on the way all samples are looked at; the weights
+            with the least loss are returned.
         seed: of their order. The same seed gives the same weights on one machine.
         float_layers: names of Keras layers that will not be quantized.
 
     Raises:
         UsageError: the latent is integers, which no gradient passes.
-        ConversionError: the model cannot be copied, or training diverged.
+        ConversionError: the model cannot be copied.
     """
     if reference.latent.dtype.startswith("int"):
         raise UsageError("fine-tuning needs a latent of real numbers", hint="leave --finetune out")
@@ -58,11 +60,17 @@ def finetune(
     given = _normalized(reference, samples)
     targets = _targets(reference, given)
     trainer = _Trainer(tuned, given, targets, steps, float_layers)
-    order = np.random.default_rng(seed)
-    for step, chosen in zip(range(steps), _batches(len(given), order), strict=False):
-        loss = trainer.step([array[chosen] for array in (given, *targets)])
-        if not np.isfinite(loss):
-            raise ConversionError(f"fine-tuning diverged at step {step + 1}", hint="leave --finetune out")
+    batches = _batches(len(given), np.random.default_rng(seed))
+    least, best = trainer.error([given, *targets]), _weights(tuned)
+    for step in range(1, steps + 1):
+        chosen = next(batches)
+        trainer.step([array[chosen] for array in (given, *targets)])
+        if step == steps or step % max(1, steps // _LOOKS) == 0:
+            error = trainer.error([given, *targets])
+            if error < least:
+                least, best = error, _weights(tuned)
+    for model, weights in zip(tuned.models, best, strict=True):
+        model.set_weights(weights)
     return tuned
 
 
@@ -85,13 +93,24 @@ class _Trainer:
         self._input = Range()
         if given.dtype.kind == "f" and not float_layers:
             self._input.add(given)
-        self._traced = tf.function(self._step)
+        self._stepped, self._measured = tf.function(self._step), tf.function(self._loss)
 
-    def step(self, batch: list[Array]) -> float:
+    def step(self, batch: list[Array]) -> None:
         """Train on one batch: what is given, then what must come out."""
-        return float(self._traced([tf.constant(array) for array in batch]))
+        self._stepped([tf.constant(array) for array in batch])
 
-    def _step(self, batch: list[Any]) -> Any:
+    def error(self, arrays: list[Array]) -> float:
+        """The mean loss of all samples."""
+        exact = [tf.identity(kernel.variable) for kernel in self._kernels]
+        _assign(self._kernels, [rounded(kernel) for kernel in self._kernels])
+        total = 0.0
+        for start in range(0, len(arrays[0]), _BATCH):
+            batch = [tf.constant(array[start : start + _BATCH]) for array in arrays]
+            total += float(self._measured(*batch)) * len(batch[0])
+        _assign(self._kernels, exact)
+        return total / len(arrays[0])
+
+    def _step(self, batch: list[Any]) -> None:
         exact = [tf.identity(kernel.variable) for kernel in self._kernels]
         _assign(self._kernels, [rounded(kernel) for kernel in self._kernels])
         with tf.GradientTape() as tape:
@@ -113,6 +132,10 @@ class _Trainer:
             met = _outputs(self._tuned, given)
         errors = [tf.reduce_mean(tf.square(a - b)) * w for a, b, w in zip(met, targets, self._weights, strict=True)]
         return tf.add_n(errors)
+
+
+def _weights(reference: Reference) -> list[list[Array]]:
+    return [model.get_weights() for model in reference.models]
 
 
 def _assign(kernels: list[Kernel], values: list[Any]) -> None:

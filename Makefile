@@ -22,7 +22,7 @@ examples: $(READY)  ## train, export, verify and measure every example; exit cod
 	$(BIN)/python examples/run.py
 
 test: $(READY)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 check: $(READY)  ## lint, types, boundaries
 	$(BIN)/ruff check .

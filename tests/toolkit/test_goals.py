@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import pytest
@@ -67,10 +68,23 @@ EXPORTED = {
 }  # fmt: skip
 
 
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """The checkpoint of a goal by its name; trained once, not to be changed."""
+
+    @cache
+    def trained(name):
+        folder = tmp_path_factory.mktemp("whole")
+        config, make, _ = GOALS[name]
+        return train(config, make(folder), folder / "model")
+
+    return trained
+
+
 @pytest.mark.parametrize("name", GOALS)
-def test_a_goal_trains_and_names_the_parts_of_its_loss(name, tmp_path):
-    config, make, names = GOALS[name]
-    checkpoint = train(config, make(tmp_path), tmp_path / "model")
+def test_a_goal_trains_and_names_the_parts_of_its_loss(name, whole):
+    config, _, names = GOALS[name]
+    checkpoint = whole(name)
     for point in checkpoint.metrics["epochs"]:
         for loss, parts in (("loss", "parts"), ("validation_loss", "validation_parts")):
             assert set(point[parts]) == names
@@ -81,9 +95,8 @@ def test_a_goal_trains_and_names_the_parts_of_its_loss(name, tmp_path):
 
 
 @pytest.mark.parametrize("name", GOALS)
-def test_what_is_exported_is_made_of_plain_layers_and_nothing_random(name, tmp_path):
-    config, make, _ = GOALS[name]
-    checkpoint = train(with_training(config, epochs=1), make(tmp_path), tmp_path / "model")
+def test_what_is_exported_is_made_of_plain_layers_and_nothing_random(name, whole):
+    checkpoint = whole(name)
     layers = {type(layer).__name__ for half in (checkpoint.encoder, checkpoint.decoder) for layer in half.layers}
     assert layers <= EXPORTED
     samples = checkpoint.held_out[:3]
@@ -97,7 +110,7 @@ def _outputs(encoder, samples):
 
 
 @pytest.mark.parametrize("name", ["variational", "vector_quantized", "adversarial", "gaussian", "contractive"])
-def test_a_stopped_run_goes_on_without_a_trace(name, tmp_path):
+def test_a_stopped_run_goes_on_without_a_trace(name, whole, tmp_path):
     """Noise, codebook, discriminator and its optimizer: all as if nothing had happened."""
     config, make, _ = GOALS[name]
     data, output = make(tmp_path), tmp_path / "stopped"
@@ -109,7 +122,7 @@ def test_a_stopped_run_goes_on_without_a_trace(name, tmp_path):
     with pytest.raises(InterruptedRun):
         train(config, data, output, report=stop)
     resumed = train(config, data, output, resume=True)
-    assert_same_run(resumed, train(config, data, tmp_path / "whole"))
+    assert_same_run(resumed, whole(name))
 
 
 def test_a_variational_encoder_returns_mean_and_log_variance(tmp_path):
@@ -120,11 +133,8 @@ def test_a_variational_encoder_returns_mean_and_log_variance(tmp_path):
     np.testing.assert_allclose(plan.autoencoder.whole(np.zeros((5, 10))), plan.autoencoder.decoder(mean), rtol=1e-6)
 
 
-def test_a_quantized_encoder_returns_the_nearest_entries(tmp_path):
-    train(QUANTIZED, vectors(tmp_path), tmp_path / "model")
-    from aetool.training import load_checkpoint
-
-    checkpoint = load_checkpoint(tmp_path / "model")
+def test_a_quantized_encoder_returns_the_nearest_entries(whole):
+    checkpoint = whole("vector_quantized")  # as it was read back
     samples = checkpoint.normalization.apply(checkpoint.held_out)
     indices = np.asarray(checkpoint.encoder(samples))
     assert (indices.dtype, indices.shape[1:]) == (np.int32, (3,))

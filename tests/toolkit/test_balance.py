@@ -127,8 +127,8 @@ def test_what_cannot_be_balanced(by, labels, message, tmp_path):
 
 
 def test_more_clusters_than_samples(tmp_path):
-    config = replace(DENSE, balance=BalanceConfig(by="cluster", clusters=500))
-    with pytest.raises(UsageError, match="219 training samples cannot be put into 500 clusters"):
+    config = replace(DENSE, balance=BalanceConfig(by="cluster", clusters=256))
+    with pytest.raises(UsageError, match="219 training samples cannot be put into 256 clusters"):
         plan_training(config, vectors(tmp_path), print)
 
 

@@ -181,8 +181,8 @@ class Autoencoder:
 
         As many calls run at once as there are cores; others wait for their turn. A call that is cancelled while it
         waits never runs; one that is running cannot be stopped: it ends, and its result is dropped, so leave
-        ``samples`` and ``out`` alone until then. When the model is closed meanwhile, running calls end as usual and waiting ones
-        raise ``UsageError``.
+        ``samples`` and ``out`` alone until then. When the model is closed meanwhile, running calls end as usual, or
+        raise ``BackendError``, and waiting ones raise ``UsageError``.
         """
         return await self._in_thread(self.encode, samples, out)
 

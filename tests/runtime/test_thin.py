@@ -111,8 +111,8 @@ def test_onnx_runtime_writes_straight_into_the_callers_array(
     monkeypatch: pytest.MonkeyPatch, bundle_path: Paths
 ) -> None:
     with Autoencoder.open(bundle_path("onnx"), backend="onnxruntime") as model:
-        out = np.zeros((3, 2), np.float32)
-        model.encode(samples(3), out=out)
+        out = np.zeros((3000, 2), np.float32)
+        model.encode(samples(3000), out=out)
         [graph] = model._graphs
         assert isinstance(graph, OnnxRuntimeGraph)
         into = graph._thread.into
@@ -123,9 +123,9 @@ def test_onnx_runtime_writes_straight_into_the_callers_array(
 
 
 def test_an_array_may_change_places_with_another_between_calls(model: Autoencoder) -> None:
-    arrays = [np.zeros((3, 2), np.float32), np.zeros((3, 2), np.float32)]
+    arrays = [np.zeros((3000, 2), np.float32), np.zeros((3000, 2), np.float32)]
     for turn in range(6):
-        given = samples(3, seed=turn)
+        given = samples(3000, seed=turn)
         model.encode(given, out=arrays[turn % 2])
         np.testing.assert_array_equal(arrays[turn % 2], model.encode(given))
 
@@ -203,7 +203,7 @@ def test_what_was_given_is_not_kept_alive(model: Autoencoder, count: int) -> Non
 
 def test_closing_lets_go_of_out_and_of_every_threads_buffers(bundle_path: Paths) -> None:
     model = Autoencoder.open(bundle_path("onnx"))
-    out = np.zeros((3, 2), np.float32)
+    out = np.zeros((3000, 2), np.float32)
     dead = weakref.ref(out)
     gate, done = threading.Event(), threading.Event()
 
@@ -216,7 +216,7 @@ def test_closing_lets_go_of_out_and_of_every_threads_buffers(bundle_path: Paths)
     thread = threading.Thread(target=run)
     thread.start()
     done.wait(10)
-    model.encode(samples(3), out=out)
+    model.encode(samples(3000), out=out)
     session = weakref.ref(model._graphs[0]._session)  # type: ignore[attr-defined]
     del out
     model.close()

@@ -102,6 +102,12 @@ class OnnxRuntimeGraph:
             raise BackendError(f"ONNX Runtime failed ({_first_line(error)})", where=self._where) from error
 
     def run_into(self, array: Array, out: Array) -> None:
+        if array.nbytes <= _SMALL and out.nbytes <= _SMALL:
+            result = self.run(array)[0]
+            if (result.shape, result.dtype) != (out.shape, out.dtype):  # else NumPy would repeat or convert it
+                raise BackendError(f"{result.dtype}{list(result.shape)} came out", where=self._where)
+            out[...] = result
+            return
         try:
             into = self._thread.into
             if into is None or into.out is not out:
@@ -160,6 +166,7 @@ class _BoundOutput:
     def __init__(self, session: Any, name: str, names: Sequence[str], out: Array) -> None:
         self.out = out
         self._name = name
+        self._nothing: Array | None = None
         self._run = session.run_with_iobinding
         self._binding = session.io_binding()
         self._binding.bind_output(names[0], "cpu", 0, out.dtype.type, out.shape, out.ctypes.data)
@@ -167,10 +174,13 @@ class _BoundOutput:
             self._binding.bind_output(other)
 
     def run(self, array: Array) -> None:
-        # By address: bound as an array, the caller's would be kept alive, and all that it is a part of.
-        address = array.__array_interface__["data"][0]
-        self._binding.bind_input(self._name, "cpu", 0, array.dtype.type, array.shape, address)
-        self._run(self._binding)
+        if self._nothing is None:
+            self._nothing = np.zeros((1, *array.shape[1:]), array.dtype)
+        self._binding.bind_cpu_input(self._name, array)
+        try:
+            self._run(self._binding)
+        finally:  # else it would keep the caller's array alive, and all that it is a part of
+            self._binding.bind_cpu_input(self._name, self._nothing)
 
 
 def _closed(*_: object) -> None:

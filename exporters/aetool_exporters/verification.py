@@ -12,7 +12,7 @@ from aetool_runtime.errors import ModelError
 from aetool_runtime.selftest import Check, Trial, check_artifacts
 from aetool_runtime.specs import Artifact, format_shape
 
-__all__ = ["verify"]
+__all__ = ["check_tensors", "verify"]
 
 _OTHER_DATA = 3.0
 """dB that an artifact of reduced precision may lose on other samples than it was made with."""
@@ -27,6 +27,19 @@ def verify(bundle: Bundle, reference: Reference, samples: Samples) -> Iterator[C
     Raises:
         ModelError: the model has other tensors than the bundle.
     """
+    check_tensors(bundle, reference)
+    suite = make_suite(reference, samples)
+    return check_artifacts(
+        bundle.manifest.artifacts, bundle.read, lambda artifact: _trial(artifact, suite), suite.scales
+    )
+
+
+def check_tensors(bundle: Bundle, reference: Reference) -> None:
+    """Refuse a model that the bundle cannot have been exported from.
+
+    Raises:
+        ModelError: the model has other tensors than the bundle.
+    """
     interface = reference.interface(reference.roles[-1])
     for spec in (interface.given, *interface.returned):
         held = bundle.manifest.tensor(spec.name)
@@ -37,10 +50,6 @@ def verify(bundle: Bundle, reference: Reference, samples: Samples) -> Iterator[C
                 expected=f"{format_shape(held.shape) if held else 'no such tensor'}, as the bundle has it",
                 hint="pass the model that the bundle was exported from",
             )
-    suite = make_suite(reference, samples)
-    return check_artifacts(
-        bundle.manifest.artifacts, bundle.read, lambda artifact: _trial(artifact, suite), suite.scales
-    )
 
 
 def _trial(artifact: Artifact, suite: Suite) -> Trial:

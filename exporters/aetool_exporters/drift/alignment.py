@@ -16,7 +16,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from aetool_exporters.drift.measure import Fit, best_fit, layouts, snr
+from aetool_exporters.drift.measure import Fit, balanced_snr, best_fit, layouts, snr
 from aetool_exporters.drift.program import Program, Values, as_array
 from aetool_exporters.drift.trace import Trace
 from aetool_exporters.multiply_adds import PASSING
@@ -62,6 +62,11 @@ class Match:
     def own(self) -> float:
         """Signal-to-noise ratio of this layer alone, dB."""
         return snr(self.expected, self.met)
+
+    @property
+    def balanced(self) -> float:
+        """The same with each channel in its own unit, see ``balanced_snr``."""
+        return balanced_snr(self.expected, self.met)
 
 
 def align(program: Program, trace: Trace, array: Array, *, confident: float, doubtful: float) -> list[Match]:

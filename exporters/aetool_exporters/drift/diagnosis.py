@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
 
 from aetool_exporters.drift.alignment import Match
-from aetool_exporters.drift.measure import snr
-from aetool_exporters.drift.program import Program
+from aetool_exporters.drift.measure import best_fit, snr
+from aetool_exporters.drift.program import Program, as_array
 from aetool_exporters.drift.ranges import activation_causes, weight_causes
 from aetool_exporters.drift.report import Cause
-from aetool_exporters.drift.trace import Trace
+from aetool_exporters.drift.trace import Tensor, Trace
 from aetool_exporters.drift.variants import explaining
 from aetool_exporters.drift.weights import changed_weights
 from aetool_runtime.specs import Array
 
-__all__ = ["diagnose"]
+__all__ = ["diagnose", "suspicions"]
 
 _EXPLAINED = 10.0  # dB
 _NORM = "BatchNormalization"
@@ -45,7 +45,20 @@ def diagnose(
     if not causes:
         norm = next((op.name for at in (*match.fused, match.layer) if (op := program.operations[at]).kind == _NORM), "")
         causes = list(_shape_of_the_error(match, norm, confident))
-    return tuple({cause.kind: cause for cause in reversed(causes)}.values())[::-1] or (_UNKNOWN,)
+    return _distinct(causes) or (_UNKNOWN,)
+
+
+def suspicions(program: Program, trace: Trace, match: Match) -> tuple[Cause, ...]:
+    """What is unhealthy about a layer that is within tolerance by itself."""
+    return _distinct(_measured(program, trace, match))
+
+
+def _distinct(causes: Iterable[Cause]) -> tuple[Cause, ...]:
+    """The first of each kind."""
+    found: dict[str, Cause] = {}
+    for cause in causes:
+        found.setdefault(cause.kind, cause)
+    return tuple(found.values())
 
 
 _UNKNOWN = Cause(
@@ -74,12 +87,23 @@ def _measured(program: Program, trace: Trace, match: Match) -> Iterator[Cause]:
     yield from changed_weights(program, trace, match)
     nodes = list(trace.between(match.sources, match.tensor))
     yield from activation_causes(match.expected, match.met, tensor.grid)
+    for node in nodes[:-1]:
+        yield from _entering(match, node)
     seen: set[str] = set()
     for node in nodes:
         for constant in node.constants:
             if constant.name not in seen:
                 seen.add(constant.name)
                 yield from weight_causes(node, constant)
+
+
+def _entering(match: Match, node: Tensor) -> Iterator[Cause]:
+    """A range that what goes into the layer passes through on its way, in another shape perhaps."""
+    for given in map(as_array, match.given.values()):
+        fit = best_fit(given, node.values) if node.grid is not None and given.dtype.kind == "f" else None
+        if fit is not None and fit.snr < match.own + _EXPLAINED:
+            for cause in activation_causes(given, fit.values, node.grid):
+                yield Cause(cause.kind, f"of what goes in: {cause.what}", cause.hint)
 
 
 def _shape_of_the_error(match: Match, norm: str, confident: float) -> Iterator[Cause]:

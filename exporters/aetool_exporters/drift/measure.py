@@ -11,7 +11,7 @@ import numpy as np
 from aetool_runtime.parity import MAX_SNR
 from aetool_runtime.specs import Array
 
-__all__ = ["Fit", "best_fit", "layouts", "snr"]
+__all__ = ["Fit", "balanced_snr", "best_fit", "layouts", "snr"]
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,18 @@ def snr(expected: Array, met: Array) -> float:
         return MAX_SNR
     signal = signal if signal > 1e-12 * power else power
     return max(-MAX_SNR, min(MAX_SNR, 10 * math.log10(signal / noise))) if signal else -MAX_SNR
+
+
+def balanced_snr(expected: Array, met: Array) -> float:
+    """``snr`` with each channel in units of its own standard deviation, so that small ones count as much as large ones.
+
+    Channels that hardly vary are measured by 1e-3 of what the others do.
+    """
+    if expected.ndim < 2 or not np.all(np.isfinite(expected)):
+        return snr(expected, met)
+    spread = np.asarray(expected, np.float64).reshape(-1, expected.shape[-1]).std(axis=0)
+    unit = np.maximum(spread, 1e-3 * float(spread.max()) or 1.0)
+    return snr(expected / unit, met / unit)
 
 
 def best_fit(expected: Array, met: Array | None) -> Fit | None:

@@ -45,6 +45,7 @@ def activation_causes(expected: Array, met: Array, grid: Grid | None) -> Iterato
             f"{expected.min():.3g} to {expected.max():.3g}"
         )
         yield Cause("clipped_activation", what, "calibrate with more data, or with the method minmax or mse")
+    yield from _outlier_channel(expected, step)
     rounding = np.rint(np.clip(expected, low, high) / step) * step
     levels = float(expected.std()) / step
     if levels < _FEW_LEVELS and snr(expected, rounding) <= own + _EXPLAINED:
@@ -54,6 +55,19 @@ def activation_causes(expected: Array, met: Array, grid: Grid | None) -> Iterato
             f"±{bulk:.3g}, and one step of {step:.2g} is {_ratio(1, levels):.2g} of their standard deviation"
         )
         yield Cause("range_outliers", what, "calibrate with the method percentile or mse, or keep the layer in float")
+
+
+def _outlier_channel(expected: Array, step: float) -> Iterator[Cause]:
+    channels = expected.shape[-1] if expected.ndim > 1 else 1
+    reach = np.abs(expected).reshape(-1, channels).max(axis=0)
+    median, largest = float(np.median(reach)), int(np.argmax(reach))
+    ratio = _ratio(reach[largest], median)
+    if channels > 2 and median and ratio >= _OUTLIER and median / step < _USED_LEVELS:
+        what = (
+            f"outlier in its values: channel {largest} reaches {reach[largest]:.3g}, {ratio:.3g} times the median one, "
+            f"which the one range for all leaves {median / step:.1f} steps"
+        )
+        yield Cause("range_outliers", what, "keep the layer in float, or rescale the channel in the model")
 
 
 def weight_causes(tensor: Tensor, constant: Constant) -> Iterator[Cause]:

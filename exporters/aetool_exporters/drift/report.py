@@ -82,6 +82,7 @@ class DriftReport:
     Args:
         artifact: that was walked.
         tolerance: dB below which a layer is beyond it.
+        by_value: float32 is compared value by value instead, as ``verify`` does.
         samples: that were run.
         layers: in the order of computation; those that only reshape are left out.
         engine_snr: outputs as the engine computes them when it may fuse and rewrite, against the walk, dB.
@@ -92,6 +93,7 @@ class DriftReport:
     tolerance: float
     samples: int
     layers: tuple[LayerDrift, ...]
+    by_value: bool = False
     engine_snr: float = MAX_SNR
     notes: tuple[Cause, ...] = ()
 
@@ -99,13 +101,6 @@ class DriftReport:
     def first(self) -> LayerDrift | None:
         """The first layer beyond tolerance."""
         return next((layer for layer in self.layers if layer.beyond), None)
-
-    @property
-    def culprit(self) -> LayerDrift | None:
-        """The layer that loses most by itself, where anything is beyond tolerance."""
-        if self.passed or not self.layers:
-            return None
-        return min(self.layers, key=lambda layer: layer.own)
 
     @property
     def passed(self) -> bool:
@@ -119,7 +114,7 @@ class DriftReport:
                 "precision": self.artifact.precision,
                 "path": self.artifact.path,
             },
-            "tolerance": self.tolerance,
+            "tolerance": None if self.by_value else self.tolerance,
             "samples": self.samples,
             "passed": self.passed,
             "first": self.first.name if self.first else None,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,8 @@ from aetool_runtime.errors import BackendError
 from aetool_runtime.specs import Array, Artifact
 
 __all__ = ["trace_tflite"]
+
+_QUANTIZE = "QUANTIZE"
 
 
 def trace_tflite(data: bytes, artifact: Artifact, array: Array) -> Trace:
@@ -84,10 +87,21 @@ def _read(model: Any, entry: Any, met: dict[int, Array], artifact: Artifact) -> 
     given = ends[artifact.inputs[0].name]
     tensors = [_made(graph, given, "", (), (), met)]
     places = {given: 0}
+    read_by: dict[int, set[str]] = {}
+    for operator in graph.operators:
+        for index in operator.inputs:
+            read_by.setdefault(int(index), set()).add(kinds[operator.opcodeIndex])
     for operator in graph.operators:
         inputs = [index for index in operator.inputs if index >= 0]
         read = tuple(dict.fromkeys(places[index] for index in inputs if index in places))
         constants = tuple(_constant(model, graph, index) for index in inputs if index not in places)
+        if read_by.get(inputs[0]) == {_QUANTIZE} and tensors[places.get(inputs[0], 0)].grid is None and read:
+            # Nobody reads the floats: what goes on is what they are rounded to, as in ONNX.
+            (made,), place = operator.outputs, places[inputs[0]]
+            rounded = _made(graph, made, "", (), (), met)
+            tensors[place] = replace(tensors[place], values=rounded.values, grid=rounded.grid)
+            places[made] = place
+            continue
         for index in operator.outputs:
             places[index] = len(tensors)
             tensors.append(_made(graph, index, kinds[operator.opcodeIndex], read, constants, met))

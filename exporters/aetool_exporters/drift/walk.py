@@ -3,36 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from aetool_exporters.cases import Samples
 from aetool_exporters.drift.alignment import Match, align
-from aetool_exporters.drift.diagnosis import diagnose
+from aetool_exporters.drift.judging import Judge
 from aetool_exporters.drift.measure import best_fit, snr
 from aetool_exporters.drift.program import Program, as_array, build_program
-from aetool_exporters.drift.ranges import activation_causes
-from aetool_exporters.drift.report import Cause, DriftReport, LayerDrift
-from aetool_exporters.drift.trace import Tensor, Trace
+from aetool_exporters.drift.report import Cause, DriftReport
+from aetool_exporters.drift.trace import Trace
 from aetool_exporters.judgement import EXACT
 from aetool_exporters.reference import Reference
+from aetool_exporters.verification import check_tensors
 from aetool_runtime.backends import available_backends
 from aetool_runtime.bundle import Bundle
 from aetool_runtime.errors import DependencyError, UsageError
-from aetool_runtime.parity import DEFAULT_TOLERANCES, MAX_SNR, compare, output_scale
-from aetool_runtime.specs import Array, Artifact, OutputScale
+from aetool_runtime.parity import MAX_SNR
+from aetool_runtime.specs import Array, Artifact
 
-__all__ = ["TOLERANCES", "find_drift"]
-
-TOLERANCES: Mapping[str, float] = {
-    "float32": 80.0,
-    "float16": 50.0,
-    "int16x8": 30.0,
-    "dynamic_range": 20.0,
-    "int8": 20.0,
-}
-"""dB that a layer must keep. float32 layers must also compute what Keras computes, value by value."""
+__all__ = ["find_drift"]
 
 _CONFIDENT: Mapping[str, float] = {"float32": 70.0, "float16": 40.0, "int16x8": 30.0}
 _CONFIDENT_OTHERWISE = 22.0
@@ -62,90 +53,25 @@ def find_drift(
         tolerance: dB that every layer must keep; ``None`` for what its precision usually keeps.
 
     Raises:
+        ModelError: the model has other tensors than the bundle.
         UsageError: a format that cannot be walked.
         DependencyError: what runs the format is not installed.
         BackendError: the engine cannot load or run the graph.
     """
+    check_tensors(bundle, reference)
     program = build_program(reference, artifact.role)
     array = _few(program, np.asarray(samples.values, reference.given.dtype), artifact, reference)
     truth = {slot: as_array(value) for slot, value in program.run(array).items()}
-    judge = _Judge(program, truth, artifact, bundle.manifest.golden.scales, tolerance)
+    judge = Judge(program, truth, artifact, bundle.manifest.golden.scales, tolerance, _confident(artifact))
     side = _walk(bundle, program, artifact, array)
     exact = _exact_sibling(bundle, artifact)
     sound = {} if exact is None else _snr_by_layer(truth, program, _walk(bundle, program, exact, array))
-    rows = [judge.row(side, match, sound.get(match.layer)) for match in side.matches]
-    given = side.trace.tensors[0]
-    if given.grid is not None:
-        rows.insert(0, judge.input_row(array, given))
+    rows = [judge.row(side.trace, match, sound.get(match.layer)) for match in side.matches]
+    rows = judge.with_contributions(side.trace, side.matches, rows)
+    if side.trace.tensors[0].grid is not None:
+        rows.insert(0, judge.input_row(array, side.trace.tensors[0]))
     engine, notes = _engine(bundle, artifact, array, side.trace, judge)
-    rows = _with_accumulated(rows)
-    return DriftReport(artifact, judge.limit, len(array), tuple(rows), engine, notes)
-
-
-@dataclass(frozen=True)
-class _Judge:
-    """Decides what is beyond tolerance."""
-
-    program: Program
-    truth: Mapping[int, Array]
-    artifact: Artifact
-    scales: Mapping[str, OutputScale]
-    tolerance: float | None
-
-    @property
-    def limit(self) -> float:
-        return TOLERANCES.get(self.artifact.precision, TOLERANCES["int8"]) if self.tolerance is None else self.tolerance
-
-    def holds(self, expected: Array, met: Array, ratio: float, output: str = "") -> bool:
-        """float32 value by value, as ``verify`` does, unless a ratio is asked for; everything else by the ratio."""
-        if self.artifact.precision != EXACT or self.tolerance is not None or not np.all(np.isfinite(expected)):
-            return ratio >= self.limit
-        scale = self.scales.get(output) or output_scale(expected)
-        return compare(expected, met, scale, DEFAULT_TOLERANCES[EXACT], case="", tensor="").passed
-
-    def row(self, side: _Side, match: Match, sound: float | None) -> LayerDrift:
-        operation, tensor = self.program.operations[match.layer], side.trace.tensors[match.tensor]
-        truth = self.truth[operation.output]
-        output = next((name for name, slot in self.program.returned.items() if slot == operation.output), "")
-        ratio, own = snr(truth, match.met), match.own
-        by_itself = self.holds(match.expected, match.met, own, output)
-        causes: tuple[Cause, ...] = ()
-        if not by_itself:
-            shapes = {slot: value.shape for slot, value in self.truth.items()}
-            causes = diagnose(self.program, side.trace, match, shapes, _confident(self.artifact))
-        return LayerDrift(
-            name=operation.name,
-            kind=operation.kind,
-            fused=tuple(self.program.operations[at].name for at in match.fused),
-            tensor=tensor.name,
-            operator=tensor.operator,
-            layout=match.layout,
-            snr=ratio,
-            own=own,
-            float32=sound,
-            beyond=not by_itself or not self.holds(truth, match.met, ratio, output),
-            causes=causes,
-        )
-
-    def input_row(self, array: Array, tensor: Tensor) -> LayerDrift:
-        """What is lost before the first layer."""
-        met = np.asarray(tensor.values).reshape(array.shape)
-        ratio = snr(array, met)
-        beyond = ratio < self.limit
-        causes = tuple(activation_causes(array, met, tensor.grid)) if beyond else ()
-        return LayerDrift("input", "Input", (), tensor.name, "", "", ratio, ratio, None, beyond, causes)
-
-
-def _with_accumulated(rows: list[LayerDrift]) -> list[LayerDrift]:
-    """Where no layer is beyond tolerance by itself, the first that is there tells which have added most."""
-    first = next((at for at, row in enumerate(rows) if row.beyond), None)
-    if first is None or any(row.causes for row in rows[: first + 1]):
-        return rows
-    largest = sorted(rows[: first + 1], key=lambda row: row.own)[:3]
-    listed = ", ".join(f"{row.name} ({row.own:.1f} dB)" for row in largest)
-    what = f"no layer loses that much by itself: errors add up; the largest so far come from {listed}"
-    cause = Cause("accumulated", what, f"keep {largest[0].name} in a higher precision")
-    return [replace(row, causes=(cause,)) if at == first else row for at, row in enumerate(rows)]
+    return DriftReport(artifact, judge.limit, len(array), tuple(rows), judge.by_value, engine, notes)
 
 
 def _few(program: Program, values: Array, artifact: Artifact, reference: Reference) -> Array:
@@ -195,7 +121,7 @@ def _snr_by_layer(truth: Mapping[int, Array], program: Program, side: _Side) -> 
 
 
 def _engine(
-    bundle: Bundle, artifact: Artifact, array: Array, trace: Trace, judge: _Judge
+    bundle: Bundle, artifact: Artifact, array: Array, trace: Trace, judge: Judge
 ) -> tuple[float, tuple[Cause, ...]]:
     """The first output of every engine here, run as a device does, against the walk, which goes node by node."""
     spec, given = artifact.outputs[0], artifact.inputs[0]

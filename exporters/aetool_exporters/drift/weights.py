@@ -42,21 +42,28 @@ def changed_weights(program: Program, trace: Trace, match: Match) -> Iterator[Ca
         share = float(wrong.mean())
         if not share or share > _MOST_CHANGED:
             continue
-        yield _cause(weight, constant, values, wrong, off)
+        yield _cause(weight, constant, values, step, wrong)
 
 
-def _cause(weight: _Weight, constant: Constant, values: Array, wrong: Array, off: Array) -> Cause:
+def _cause(weight: _Weight, constant: Constant, values: Array, step: Array, wrong: Array) -> Cause:
+    off = np.abs(values - weight.values)
     worst = tuple(map(int, np.unravel_index(int(np.argmax(off)), off.shape)))
     place = f"[{', '.join(map(str, worst))}]"
     what = (
         f"{weight.layer}: {int(wrong.sum())} of {wrong.size} values of its {weight.name} ({constant.name}) are not "
         f"Keras's, the furthest at {place}: {values[worst]:.4g} in place of {weight.values[worst]:.4g}"
     )
-    if constant.grid is not None:
+    if constant.grid is not None and _at_the_end(values, step, wrong):
         return Cause(
             "saturating_weights", what, "the scale is too small: quantize the weights again from their own range"
         )
     return Cause("changed_weights", what, "export again, from the model that it is held against")
+
+
+def _at_the_end(values: Array, step: Array, wrong: Array) -> bool:
+    """Whether most of the wrong values stand where the integers end."""
+    integers = np.abs(values) / step
+    return bool(np.mean(integers[wrong] >= 0.9 * integers.max()) > 0.5)
 
 
 def _constants(trace: Trace, match: Match) -> list[Constant]:

@@ -26,6 +26,7 @@ COMMANDS = {
     "tune": ("aetool.cli.tune", "Look for the best parameters: many short runs, compared by validation."),
     "export": ("aetool.cli.export", "Turn a checkpoint or a Keras file into a verified bundle."),
     "verify": ("aetool.cli.verify", "Check that a bundle computes what Keras computed, on everything here."),
+    "debug": ("aetool.cli.debug", "Find the layer where an artifact drifts from Keras, and why."),
     "encode": ("aetool.cli.encode", "Samples to latents, through a bundle."),
     "decode": ("aetool.cli.decode", "Latents to reconstructions, through a bundle."),
     "evaluate": ("aetool.cli.evaluate", "Measure a bundle on data: its error, and what its latents tell apart."),

@@ -15,6 +15,7 @@ from aetool_exporters.cases import Samples, Suite, golden_subset, make_suite, sy
 from aetool_exporters.complexity import count_reference
 from aetool_exporters.guide import GUIDE_PATH, format_guide
 from aetool_exporters.judgement import EXACT, Judge, Verdict, key_of
+from aetool_exporters.operators import count_operators
 from aetool_exporters.precision import check_precision
 from aetool_exporters.reference import Reference
 from aetool_exporters.request import Exporter, ExportRequest, QuantizationOptions
@@ -196,7 +197,7 @@ def _contents(
     graphs = {path: data for exported in verdict.passed for path, data in exported.files.items()}
     golden_file = GoldenFile()
     cases = tuple(map(golden_file.place, golden_subset(golden)))
-    artifacts = tuple(_with_own_cases(a, verdict, golden_file) for e in verdict.passed for a in e.artifacts)
+    artifacts = tuple(_described(a, verdict, golden_file, graphs[a.path]) for e in verdict.passed for a in e.artifacts)
     manifest = Manifest(
         name=name,
         artifacts=artifacts,
@@ -223,9 +224,10 @@ def _contents(
     return bundle_files(manifest, files)
 
 
-def _with_own_cases(artifact: Artifact, verdict: Verdict, golden_file: GoldenFile) -> Artifact:
+def _described(artifact: Artifact, verdict: Verdict, golden_file: GoldenFile, data: bytes) -> Artifact:
+    """With its own golden vectors, and what it is made of."""
     own = verdict.own_cases.get(key_of(artifact), ())
-    return replace(artifact, cases=tuple(map(golden_file.place, own)))
+    return replace(artifact, cases=tuple(map(golden_file.place, own)), operators=count_operators(artifact, data))
 
 
 def _golden_suite(reference: Reference, samples: Samples, suite: Suite, options: ExportOptions) -> Suite:

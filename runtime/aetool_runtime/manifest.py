@@ -145,7 +145,11 @@ def _optional(manifest: Manifest) -> dict[str, Any]:
 
 
 def _artifact_json(artifact: Artifact) -> dict[str, Any]:
-    document = _plain(artifact) | {"cases": list(map(_case_json, artifact.cases)), "snr": dict(artifact.snr)}
+    document = _plain(artifact) | {
+        "cases": list(map(_case_json, artifact.cases)),
+        "snr": dict(artifact.snr),
+        "operators": dict(artifact.operators),
+    }
     return {key: value for key, value in document.items() if value not in (None, [], {})}
 
 

@@ -126,6 +126,7 @@ def _listed(node: Node, files: Mapping[str, FileEntry]) -> str:
 
 def _artifact(node: Node, files: Mapping[str, FileEntry], golden: Node) -> Artifact:
     opset, signature, snr = node.get("opset"), node.get("signature"), node.get("snr")
+    operators = node.get("operators")
     role: Role = node["role"].one_of(ROLES)  # type: ignore[assignment]
     given, returned = ROLE_TENSORS[role]
     artifact = Artifact(
@@ -139,6 +140,7 @@ def _artifact(node: Node, files: Mapping[str, FileEntry], golden: Node) -> Artif
         opset=None if opset is None else opset.natural(),
         signature=None if signature is None else signature.text(),
         snr={} if snr is None else {name: item.number() for name, item in snr.members()},
+        operators={} if operators is None else {name: item.natural(1) for name, item in operators.members()},
     )
     cases = node.get("cases")
     return artifact if cases is None else replace(artifact, cases=_own_cases(cases, artifact, files, golden))

@@ -84,11 +84,20 @@ assert not {{"tensorflow", "keras", "aetool_exporters"}} & sys.modules.keys()
         assert done.returncode == 0, done.stderr
         assert "peak activation memory:" in done.stdout
 
+    def test_show_what_their_graphs_are_made_of(self, aetool: Aetool, bundle: Path) -> None:
+        rows = [" ".join(line.split()) for line in aetool("inspect", bundle).out.splitlines()]
+        assert "graph operations" in rows
+        artifact = aetool("inspect", bundle, "--json").document["manifest"]["artifacts"][0]
+        counts = sorted(artifact["operators"].items(), key=lambda item: (-item[1], item[0]))
+        assert counts[0][1] > 1
+        assert "encoder onnx float32 " + ", ".join(f"{name} {count}" for name, count in counts) in rows
+
     def test_that_tell_nothing_show_no_table(self, aetool: Aetool, tmp_path: Path) -> None:
         outcome = aetool("inspect", write_linear(tmp_path / "b.aepkg", orthogonal(6, 2), (6,)))
         assert outcome.code == 0, outcome.err
         assert "multiply-adds" not in outcome.out
         assert "latent prior   not told" in outcome.out
+        assert "operations" not in outcome.out
 
     def test_tell_their_prior(self, aetool: Aetool, tmp_path: Path) -> None:
         bundle = write_linear(tmp_path / "b.aepkg", orthogonal(6, 2), (6,), latent_prior="standard_normal")

@@ -65,6 +65,14 @@ def test_the_bundle_holds_what_the_format_says(both: Path) -> None:
     }
 
 
+def test_the_manifest_counts_operations(both: Path) -> None:
+    counts = {(a.role, a.format): dict(a.operators) for a in open_bundle(both).manifest.artifacts}
+    assert counts["encoder", "onnx"] == {
+        "Add": 1, "Conv": 1, "MatMul": 1, "Mul": 1, "Relu": 1, "Reshape": 1, "Sub": 1, "Transpose": 1, "Unsqueeze": 1
+    }  # fmt: skip
+    assert counts["decoder", "tflite"] == {"FULLY_CONNECTED": 1, "RESHAPE": 2, "TRANSPOSE_CONV": 1}
+
+
 def test_raw_values_go_in_and_come_out(both: Path, reference: Reference, samples: Samples) -> None:
     for backend in ("onnxruntime", "litert"):
         with Autoencoder.open(both, backend=backend) as model:

@@ -330,6 +330,12 @@ CHANGES: dict[str, tuple[Any, ...]] = {
     ),
     "a ratio that is a text": ("manifest", (f"{ENCODER}.snr", {"latent": "40"})),
     # for people
+    "operators are counted": ("ok", (f"{ENCODER}.operators", {"MatMul": 2, "com.example:Any thing": 1})),
+    "operators that are null": ("ok", (f"{ENCODER}.operators", None)),
+    "no operators": ("ok", (f"{ENCODER}.operators", {})),
+    "an operator that is not there": ("manifest", (f"{ENCODER}.operators", {"MatMul": 0})),
+    "half an operator": ("manifest", (f"{ENCODER}.operators", {"MatMul": 1.5})),
+    "operators in an array": ("manifest", (f"{ENCODER}.operators", ["MatMul"])),
     "a normalization by 0": ("manifest", ("normalization.scale", [0])),
     "a normalization by -0.0": ("manifest", ("normalization.scale", [-0.0])),
     "more offsets than scales": ("manifest", ("normalization.offset", [0, 0])),

@@ -63,7 +63,7 @@ def _inspect_bundle(path: Path, as_json: bool) -> None:
         return
     for line in _lines(opened):
         click.echo(line)
-    for line in layer_lines(complexity):
+    for line in (*_operator_lines(opened.manifest), *layer_lines(complexity)):
         click.echo(line)
     next_step(f"aetool verify {path}")
 
@@ -144,6 +144,20 @@ def _engine(name: str) -> str:
         return f"{name} ({', '.join(load_backend(name).devices())})"
     except UnavailableError:
         return f"{name} (not installed)"
+
+
+def _operator_lines(manifest: Manifest) -> list[str]:
+    """What each graph is made of, the most frequent operation first."""
+    rows = [
+        (str(artifact), ", ".join(f"{name} {count}" for name, count in _by_count(artifact)))
+        for artifact in manifest.artifacts
+        if artifact.operators
+    ]
+    return ["", table(("graph", "operations"), rows)] if rows else []
+
+
+def _by_count(artifact: Artifact) -> list[tuple[str, int]]:
+    return sorted(artifact.operators.items(), key=lambda item: (-item[1], item[0]))
 
 
 def _artifact(bundle: Bundle, artifact: Artifact) -> tuple[str, ...]:

@@ -76,8 +76,8 @@ def _broken(match: Match) -> Cause | None:
         return Cause(
             "not_finite", what, "look for a division by zero or an overflow of float16 there; keep the layer in float32"
         )
-    if met.size > 1 and not np.ptp(met) and np.ptp(match.expected):
-        what = f"it returns {met.reshape(-1)[0]:.4g} whatever it is given"
+    if len(met) > 1 and not np.ptp(met, axis=0).any() and np.ptp(match.expected, axis=0).any():
+        what = f"it returns the same whatever it is given, {met.reshape(-1)[0]:.4g} first"
         return Cause("collapsed", what, "look at the scale of its output and of its weights, and calibrate again")
     return None
 

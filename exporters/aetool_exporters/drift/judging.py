@@ -29,6 +29,7 @@ TOLERANCES: Mapping[str, float] = {
 }
 """dB that a layer must keep; float32 is compared value by value instead. The presets keep 33 dB and more at int8."""
 
+_INHERITED = 6.0  # dB that a layer has lost more than by itself
 _NAMED = 3  # layers that are told of, where errors add up
 
 
@@ -109,21 +110,24 @@ class Judge:
         return LayerDrift("input", "Input", (), tensor.name, "", "", ratio, ratio, None, beyond, causes)
 
     def with_contributions(self, trace: Trace, matches: Sequence[Match], rows: list[LayerDrift]) -> list[LayerDrift]:
-        """Where the first layer beyond tolerance is not so by itself: which layers before it have added most.
+        """Where the first layer beyond tolerance is not so by itself, or less: which layers before it have added most.
 
         Channels count alike there: a layer whose large channels are fine may have lost the small ones, which only the
         next layer shows.
         """
         first = next((at for at, row in enumerate(rows) if row.beyond), None)
-        if first is None or any(row.causes for row in rows[: first + 1]):
+        if first is None or any(row.causes for row in rows[:first]):
+            return rows
+        if rows[first].causes and rows[first].own < rows[first].snr + _INHERITED:
             return rows
         order = sorted(range(first + 1), key=lambda at: matches[at].balanced)[:_NAMED]
         listed = ", ".join(f"{rows[at].name} ({matches[at].balanced:.1f} dB)" for at in order)
-        what = f"no layer loses that much by itself: errors add up; channel by channel the most come from {listed}"
+        what = f"most of it comes from the layers before: channel by channel the largest errors are those of {listed}"
         told = list(rows)
         for at in sorted(order):
             found = suspicions(self.program, trace, matches[at]) if matches[at].balanced < self.limit else ()
-            told[at] = replace(told[at], causes=found)
+            told[at] = replace(told[at], causes=(*told[at].causes, *found))
         hint = f"keep {rows[order[0]].name} in a higher precision"
-        told[first] = replace(told[first], causes=(*told[first].causes, Cause("accumulated", what, hint)))
+        known = tuple(cause for cause in told[first].causes if cause.kind != "unknown")
+        told[first] = replace(told[first], causes=(*known, Cause("accumulated", what, hint)))
         return told

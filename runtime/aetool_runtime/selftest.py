@@ -14,7 +14,7 @@ from aetool_runtime.golden import GoldenCase, GoldenTensor
 from aetool_runtime.parity import MAX_SNR, ParityReport, compare, signal_to_noise, worst
 from aetool_runtime.specs import Array, Artifact, OutputScale, TensorSpec, format_shape
 
-__all__ = ["Case", "Check", "Fidelity", "Trial", "check_artifacts", "golden_cases", "self_test"]
+__all__ = ["Case", "Check", "Fidelity", "Trial", "check_artifacts", "compare_cases", "golden_cases", "self_test"]
 
 
 @dataclass(frozen=True)
@@ -137,13 +137,27 @@ def _check(
     try:
         graph = backend.load(data, artifact, device=device, threads=1)
         try:
-            reports = [report for case in trial.cases for report in _compare(artifact, graph.run, case, scales)]
+            reports = compare_cases(artifact, graph.run, trial.cases, scales)
             fidelity = _fidelity(artifact, graph.run, trial, scales)
         finally:
             graph.close()
     except AetoolError as error:
         return Check(artifact, backend.name, device, (), error)
     return Check(artifact, backend.name, device, tuple(reports), fidelity=fidelity)
+
+
+def compare_cases(
+    artifact: Artifact,
+    run: Callable[[Array], tuple[Array, ...]],
+    cases: Sequence[Case],
+    scales: Mapping[str, OutputScale],
+) -> list[ParityReport]:
+    """Run the cases that hold the artifact's input and outputs: a report for each and each output.
+
+    Raises:
+        BackendError: the engine failed, or what it returns is not what the manifest says.
+    """
+    return [report for case in cases for report in _compare(artifact, run, case, scales)]
 
 
 def _compare(

@@ -1,0 +1,206 @@
+"""How fast candidates are, and whether they compute what they should. The method is told in ``__init__.py``."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from aetool_runtime.backends import Graph, load_backend
+from aetool_runtime.bundle import Bundle
+from aetool_runtime.choosing.candidates import Candidate, artifacts_of
+from aetool_runtime.choosing.fidelity import Fidelity, check_parity, first_input, reconstruction_fidelity
+from aetool_runtime.errors import AetoolError
+from aetool_runtime.runner import Runner, make_runner
+from aetool_runtime.specs import Array
+
+__all__ = ["Clock", "Measurement", "measure"]
+
+Clock = Callable[[], float]
+_TURNS = 12
+_LEAST_TURNS = 3
+_MOST_CALLS = 2000  # in one turn
+_HOPELESS = 1.5  # times the best median: after the first turns a choice leaves those out
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What was found out about a candidate.
+
+    Args:
+        batch_size: samples a call.
+        calls: how many were timed; 0 where it could not run or there was no time.
+        p50, p95, p99: of the seconds a call took.
+        load: seconds from the bytes to graphs that are ready.
+        bytes: of the files.
+        parity: the largest share of the tolerance that any value of the golden vectors used: up to 1 it passes.
+        psnr, snr: of the reconstruction against the model, on golden samples, dB; ``None`` where there are none.
+        problem: why it does not count; empty for one that does.
+    """
+
+    candidate: Candidate
+    batch_size: int
+    calls: int = 0
+    p50: float | None = None
+    p95: float | None = None
+    p99: float | None = None
+    load: float | None = None
+    bytes: int = 0
+    parity: float | None = None
+    psnr: float | None = None
+    snr: float | None = None
+    problem: str = ""
+
+    @property
+    def samples_per_second(self) -> float | None:
+        return self.batch_size / self.p50 if self.p50 else None
+
+
+@dataclass
+class _Contender:
+    candidate: Candidate
+    graphs: list[Graph]
+    runners: list[Runner]
+    load: float
+    parity: float
+    fidelity: Fidelity
+    latest: float = 0.0  # seconds of the last call
+    seconds: list[float] = field(default_factory=list)
+
+    @property
+    def median(self) -> float:
+        return float(np.median(self.seconds))
+
+    def call(self, array: Array, clock: Clock) -> float:
+        """Run a batch; what the clock says at the end."""
+        start = clock()
+        for runner in self.runners:
+            array = runner.run(array)[0]
+        end = clock()
+        self.latest = end - start
+        return end
+
+    def close(self) -> None:
+        for graph in self.graphs:
+            graph.close()
+
+
+def measure(
+    bundle: Bundle,
+    candidates: Sequence[Candidate],
+    *,
+    batch_size: int,
+    budget: float,
+    clock: Clock = time.perf_counter,
+    every: bool = False,
+) -> list[Measurement]:
+    """Load, check and time candidates.
+
+    Args:
+        budget: about how many seconds it may take. Half of it at most goes into loading, but the first candidate is
+            always loaded and run; what there is no time for is left out.
+        clock: seconds.
+        every: time all of them to the end, for a table; else the slow ones are left as soon as they are known.
+
+    Returns:
+        One for each candidate, in their order.
+    """
+    start = clock()
+    array = first_input(bundle, batch_size)
+    contenders: list[_Contender] = []
+    problems: dict[Candidate, str] = {}
+    try:
+        for candidate in candidates:
+            if contenders and clock() - start > budget / 2:
+                problems[candidate] = "no time was left to load it"
+                continue
+            try:
+                contender = _load(bundle, candidate, clock)
+                contenders.append(contender)
+                contender.call(array, clock)
+            except AetoolError as error:
+                problems[candidate] = error.what
+        running = [c for c in contenders if c.candidate not in problems and c.parity <= 1]
+        _take_turns(running, array, start + budget, clock, every)
+    finally:
+        for contender in contenders:
+            contender.close()
+    by_candidate = {contender.candidate: contender for contender in contenders}
+    return [_measurement(bundle, c, by_candidate.get(c), problems.get(c, ""), batch_size) for c in candidates]
+
+
+def _load(bundle: Bundle, candidate: Candidate, clock: Clock) -> _Contender:
+    backend = load_backend(candidate.backend)
+    graphs: list[Graph] = []
+    try:
+        artifacts = artifacts_of(bundle, candidate.format, candidate.precision)
+        data = [bundle.read(artifact.path) for artifact in artifacts]
+        start = clock()
+        for artifact, content in zip(artifacts, data, strict=True):
+            graphs.append(backend.load(content, artifact, device=candidate.device, threads=candidate.threads))
+        load = clock() - start
+        runners = [make_runner(graph, artifact) for graph, artifact in zip(graphs, artifacts, strict=True)]
+        parity = check_parity(bundle, artifacts, graphs)
+        fidelity = reconstruction_fidelity(bundle, artifacts, runners)
+    except BaseException:
+        for graph in graphs:
+            graph.close()
+        raise
+    return _Contender(candidate, graphs, runners, load, parity, fidelity)
+
+
+def _take_turns(contenders: Sequence[_Contender], array: Array, end: float, clock: Clock, every: bool) -> None:
+    """Until the time is up, or one is left, or all had enough turns. Each contender is timed at least once."""
+    running = list(contenders)
+    for turn in range(_TURNS):
+        at = turn % max(1, len(running))
+        for contender in running[at:] + running[:at]:
+            left = end - clock()
+            if left <= 0 and all(other.seconds for other in contenders):
+                return
+            _take_turn(contender, array, max(0.0, left) / (len(running) * (_TURNS - turn)), clock)
+        if turn + 1 >= _LEAST_TURNS and not every and len(running) > 1:
+            best = min(contender.median for contender in running)
+            running = [contender for contender in running if contender.median <= _HOPELESS * best]
+        if turn + 1 >= _LEAST_TURNS and not every and len(running) == 1:
+            return
+
+
+def _take_turn(contender: _Contender, array: Array, seconds: float, clock: Clock) -> None:
+    if contender.latest < seconds:  # else there is time for one call, and it is long enough to bear a cold start
+        contender.call(array, clock)
+    end = clock() + seconds
+    for _ in range(_MOST_CALLS):
+        now = contender.call(array, clock)
+        contender.seconds.append(contender.latest)
+        if now >= end:
+            return
+
+
+def _measurement(
+    bundle: Bundle, candidate: Candidate, contender: _Contender | None, problem: str, batch_size: int
+) -> Measurement:
+    paths = {artifact.path for artifact in artifacts_of(bundle, candidate.format, candidate.precision)}
+    size = sum(bundle.manifest.files[path].bytes for path in paths)
+    if contender is None:
+        return Measurement(candidate, batch_size, bytes=size, problem=problem or "it could not be loaded")
+    if contender.parity > 1:
+        problem = problem or f"fails its self-test here: {contender.parity:.3g} times what is allowed"
+    percentiles = np.percentile(contender.seconds, [50, 95, 99]) if contender.seconds else None
+    p50, p95, p99 = (None, None, None) if percentiles is None else map(float, percentiles)
+    return Measurement(
+        candidate,
+        batch_size,
+        calls=len(contender.seconds),
+        p50=p50,
+        p95=p95,
+        p99=p99,
+        load=contender.load,
+        bytes=size,
+        parity=contender.parity,
+        psnr=contender.fidelity.psnr,
+        snr=contender.fidelity.snr,
+        problem=problem,
+    )

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+
+from aetool.cli import tune
 
 from .conftest import Aetool
 
@@ -83,15 +84,19 @@ def test_wrong_calls(aetool: Aetool, given: list[str], tmp_path: Path, arguments
     assert not (tmp_path / "study").exists()
 
 
-def test_ctrl_c_is_130_and_says_how_to_go_on(given: list[str], tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "aetool", "tune", *given, "-o", str(tmp_path / "study"), "--time", "30"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
-        assert child.stderr is not None
-        while "trial 1:" not in child.stderr.readline():
-            assert child.poll() is None
-        time.sleep(0.2)
-        child.send_signal(signal.SIGINT)
-        rest = child.stderr.read()
-    assert child.returncode == 130
-    assert f"aetool tune --resume {given[1]} -o {tmp_path / 'study'} --time 30" in rest
-    assert "Traceback" not in rest
+def test_ctrl_c_is_130_and_says_how_to_go_on(
+    aetool: Aetool, given: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = tune._told
+
+    def interrupting(event: Any) -> None:
+        told(event)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(tune, "_told", interrupting)
+    outcome = aetool("tune", *given, "-o", tmp_path / "study", "--time", 30)
+    assert outcome.code == 130
+    assert "trial 1: error" in outcome.err
+    assert "error: trial 2: tuning was interrupted" in outcome.err
+    assert f"aetool tune --resume {given[1]} -o {tmp_path / 'study'} --time 30" in outcome.err
+    assert "Traceback" not in outcome.err

@@ -45,7 +45,7 @@ def measure(
 def measure_reaches(
     graphs: Mapping[Role, onnx.ModelProto], wanted: Mapping[Role, Sequence[str]], calibration: Calibration
 ) -> dict[Role, dict[str, NDArray[np.float64]]]:
-    """The same for the largest magnitude in each dimension of tensors [batch, dimensions].
+    """The same for the magnitude of each dimension of tensors [batch, dimensions]: the largest of a piece, on average.
 
     Raises:
         InputError, DependencyError: as for ``measure``.
@@ -61,13 +61,19 @@ class _Watcher(Protocol):
 
 
 class _Reach:
-    """The largest magnitude in each dimension."""
+    """The largest magnitude in each dimension, averaged over pieces: one outlier in a long stream hardly counts."""
 
     def __init__(self) -> None:
-        self.reach: NDArray[np.float64] = np.zeros(1)
+        self._sum: NDArray[np.float64] = np.zeros(1)
+        self._pieces = 0
+
+    @property
+    def reach(self) -> NDArray[np.float64]:
+        return self._sum / max(self._pieces, 1)
 
     def update(self, values: Array) -> None:
-        self.reach = np.maximum(self.reach, np.abs(values.astype(np.float64)).max(axis=0, initial=0.0))
+        self._sum = self._sum + np.abs(values.astype(np.float64)).max(axis=0, initial=0.0)
+        self._pieces += 1
 
 
 def _run(

@@ -21,7 +21,7 @@ from aetool_runtime.specs import Array
 
 __all__ = ["equalize", "tensors_to_equalize"]
 
-_UNEQUAL = 2.0
+_UNEQUAL = 4.0
 """How much larger than the median dimension the largest one is, from which on it is worth it."""
 
 
@@ -43,7 +43,7 @@ def equalize(model: onnx.ModelProto, reaches: Mapping[str, NDArray[np.float64]])
     """Scale the dimensions of tensors in a prepared graph, in place, where they are unequal.
 
     Args:
-        reaches: tensor → the largest magnitude met in each dimension.
+        reaches: tensor → the magnitude of each dimension.
     """
     for name, reach in reaches.items():
         largest, median = float(reach.max()), float(np.median(reach))
@@ -77,7 +77,7 @@ def _scale(model: onnx.ModelProto, name: str, factors: NDArray[np.float32]) -> N
         if len(maker.input) > 2:
             _multiply(model, view, maker, 2, factors)
     if reader is not None:
-        _multiply(model, view, reader, 1, _rows(reader, 1 / factors, of_inputs=True))
+        _multiply(model, view, reader, 1, _rows(reader, np.float32(1) / factors, of_inputs=True))
     scaled = f"{name}/scaled"
     if maker is None and reader is not None:
         reader.input[0] = scaled

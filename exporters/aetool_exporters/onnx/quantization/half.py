@@ -37,9 +37,11 @@ _SAFE = frozenset(
 
 
 def too_large(model: onnx.ModelProto) -> list[str]:
-    """The names of the nodes with a weight beyond half precision."""
+    """The names of the nodes that would be in half precision, were it not for a weight beyond it."""
     view = View(model)
-    return [node.name for node in model.graph.node if any(_overflows(name, view) for name in node.input)]
+    computed, stored = _candidates(view)
+    nodes = [node for node in model.graph.node if node.name in computed | stored]
+    return [node.name for node in nodes if any(_overflows(name, view) for name in node.input)]
 
 
 def halve(model: onnx.ModelProto, floats: frozenset[str]) -> onnx.ModelProto:
@@ -49,10 +51,16 @@ def halve(model: onnx.ModelProto, floats: frozenset[str]) -> onnx.ModelProto:
         floats: names of the nodes that stay in float32.
     """
     view = View(model)
-    inner = _behind_weights(model.graph.node, view)
-    chosen = [node.name for node in model.graph.node if _is_safe(node, view) and node.name in inner]
-    stored = [node.name for node in model.graph.node if node.op_type in _RECURRENT]
-    return _Halver(view, frozenset(chosen) - floats, frozenset(stored) - floats).run()
+    computed, stored = _candidates(view)
+    return _Halver(view, computed - floats, stored - floats).run()
+
+
+def _candidates(view: View) -> tuple[frozenset[str], frozenset[str]]:
+    """The names of the nodes that may compute in half precision, and of those whose weights may be stored in it."""
+    nodes = list(view.graph.node)
+    inner = _behind_weights(nodes, view)
+    computed = frozenset(node.name for node in nodes if _is_safe(node, view) and node.name in inner)
+    return computed, frozenset(node.name for node in nodes if node.op_type in _RECURRENT)
 
 
 def _is_safe(node: onnx.NodeProto, view: View) -> bool:

@@ -14,7 +14,7 @@ from aetool_exporters.foreign.graph_layer import graph_model
 
 __all__ = ["FrozenGraph"]
 
-_RESHAPING = {"Reshape", "Squeeze", "ExpandDims", "Transpose", "Identity", "Shape"}
+_RESHAPING = {"Cast", "ExpandDims", "Identity", "Pack", "Reshape", "Shape", "Squeeze", "StridedSlice", "Transpose"}
 _TRANSFORMING = _RESHAPING | {
     "AddV2", "Add", "BiasAdd", "Elu", "Exp", "FusedBatchNormV3", "LeakyRelu", "Maximum", "Minimum", "Mul", "Neg",
     "RealDiv", "Relu", "Relu6", "Rsqrt", "Selu", "Sigmoid", "Softplus", "Softsign", "Sqrt", "Square", "Sub", "Tanh",
@@ -42,9 +42,11 @@ class FrozenGraph:
         self._given, self._returned = fed, made
         self._path = _path(holder, fed, made)
         groups = [(name, list(steps)) for name, steps in groupby(self._path[:-1], lambda step: _layer(step.name))]
+        groups = _first_calls(groups)
         self.layer_names = [name for name, _ in groups]
-        self.elements = [max(_elements(tensor) for step in steps for tensor in step.outputs) for _, steps in groups]
-        self.cuts = list(self._cuts(groups))
+        self.elements = [max(map(_elements, _batches(steps)), default=0) for _, steps in groups]
+        found = {cut.name: cut for cut in self._cuts(groups)}  # a layer's last tensor stands for the layer
+        self.cuts = sorted(found.values(), key=lambda cut: cut.place)
 
     def split(self, cut: Cut) -> tuple[Any, Any]:
         """The Keras models before and after a cut."""
@@ -61,23 +63,39 @@ class FrozenGraph:
         """Where nothing but one tensor is alive after the last operation of a layer. The two ends do not count."""
         order = {step.name: place for place, step in enumerate(self._path)}
         last_use = {tensor.ref(): place for place, step in enumerate(self._path) for tensor in step.inputs}
+        changing = [place for place, (_, steps) in enumerate(groups) if not _kinds(steps) <= _RESHAPING]
         made, before = {self._given.ref()}, None
         for place, (name, steps) in enumerate(groups):
-            made |= {tensor.ref() for step in steps for tensor in step.outputs}
             now = order[steps[-1].name]
+            made |= {tensor.ref() for step in steps for tensor in step.outputs}
             made = {tensor for tensor in made if last_use.get(tensor, -1) > now}
-            if len(made) != 1:
-                continue
-            tensor = next(iter(made)).deref()
-            if tensor is self._given or tensor.op not in steps or place == len(groups) - 1 or tensor.shape.rank is None:
-                continue
-            cut = _cut(name, tensor, steps, before, place)
-            yield cut
-            before = tensor
+            tensor = next(iter(made)).deref() if len(made) == 1 else None
+            inside = bool(changing) and changing[0] <= place < changing[-1]
+            if inside and any(tensor is batch for batch in _batches(steps)):
+                yield _cut(name, tensor, steps, before, place)
+                before = tensor
+
+
+def _first_calls(groups: list[tuple[str, list[Any]]]) -> list[tuple[str, list[Any]]]:
+    """Keras 3 traces a model for the second time, and calls every layer ``dense_1``; here it is ``dense``."""
+    own = [name for name, steps in groups if not _kinds(steps) <= _RESHAPING]
+    if not own or not all(name.split("/")[0].endswith("_1") for name in own):
+        return groups
+    return [("/".join(part.removesuffix("_1") for part in name.split("/")), steps) for name, steps in groups]
+
+
+def _kinds(steps: list[Any]) -> set[str]:
+    return {step.type for step in steps}
+
+
+def _batches(steps: list[Any]) -> list[Any]:
+    """The outputs that have the batch for their first dimension."""
+    made = [tensor for step in steps for tensor in step.outputs]
+    return [tensor for tensor in made if (tensor.shape.rank or 0) > 1 and tensor.shape[0] is None]
 
 
 def _cut(name: str, tensor: Any, steps: list[Any], before: Any, place: int) -> Cut:
-    kinds = {step.type for step in steps}
+    kinds = _kinds(steps)
     outside = {given.ref() for step in steps for given in step.inputs if given.op not in steps}
     return Cut(
         name=name,
@@ -92,7 +110,7 @@ def _cut(name: str, tensor: Any, steps: list[Any], before: Any, place: int) -> C
 
 
 def _elements(tensor: Any) -> int:
-    return prod(size or 1 for size in tuple(tensor.shape)[1:]) if tensor.shape.rank else 0
+    return prod(size or 1 for size in tuple(tensor.shape)[1:])
 
 
 def _layer(operation: str) -> str:
@@ -135,9 +153,11 @@ def _between(graph: Any, given: str, returned: str) -> Any:
         if name in kept or name == stop:
             continue
         kept.add(name)
-        waiting += [source.lstrip("^").partition(":")[0] for source in nodes[name].input]
+        waiting += [source.partition(":")[0] for source in nodes[name].input if not source.startswith("^")]
     part = tf.compat.v1.GraphDef()
     part.CopyFrom(graph)
     del part.node[:]
     part.node.extend(node for node in graph.node if node.name in kept)
+    for node in part.node:  # what only had to happen before has no effect on what is computed
+        node.input[:] = [source for source in node.input if not source.startswith("^")]
     return part

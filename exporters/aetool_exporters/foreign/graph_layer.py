@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 __all__ = ["GraphLayer", "graph_model"]
@@ -14,7 +13,7 @@ __all__ = ["GraphLayer", "graph_model"]
 class GraphLayer(keras.layers.Layer):  # type: ignore[misc]
     """Computes one tensor of a graph from another.
 
-    The graph's constants of several numbers are the layer's weights, as they were in the model that it was made of.
+    The graph's constant vectors and matrices are the layer's weights, as they were in the model that it was made of.
 
     Args:
         graph: a ``GraphDef`` without variables.
@@ -53,7 +52,7 @@ class GraphLayer(keras.layers.Layer):  # type: ignore[misc]
 
 def _is_weight(node: Any) -> bool:
     tensor = node.attr["value"].tensor
-    return bool(tensor.dtype == tf.float32.as_datatype_enum and np.prod([d.size for d in tensor.tensor_shape.dim]) > 1)
+    return bool(tensor.dtype == tf.float32.as_datatype_enum and tensor.tensor_shape.dim)
 
 
 def graph_model(graph: Any, given: Any, returned: Any, name: str) -> keras.Model:

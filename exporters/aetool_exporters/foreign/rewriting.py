@@ -184,12 +184,11 @@ class _Rewriter:
                 self._layer(met, f"{path}/{key}", {})
             elif isinstance(met, dict):
                 raise self._refused(path, f"has an activation that is no function of Keras ({met})", self._remedy(path))
-            elif isinstance(met, str) and not self._is_activation(met):
+            elif isinstance(met, str) and met in self.result.objects:
+                config[key] = {"class_name": "function", "config": met, "module": None, "registered_name": met}
+            elif isinstance(met, str) and not hasattr(self._keras.activations, met):
                 hint = f"--custom module:{met}, if you have its code, or " + self._remedy(path)
                 raise self._refused(path, f"has the activation {met!r}, which is not part of Keras", hint)
-
-    def _is_activation(self, name: str) -> bool:
-        return name in self.result.objects or hasattr(self._keras.activations, name)
 
     def _operation(self, entry: Entry, path: str) -> None:
         notices = rewrite_operation(entry, path)

@@ -12,14 +12,18 @@ from typing import Any
 
 __all__ = ["RANDOM", "TENSOR_FUNCTIONS", "resolve"]
 
+
+def _named_or_not(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Operators take no names; files have ``x`` and ``y``, or ``a`` and ``b``."""
+    return lambda *given, **named: function(*given, *named.values())
+
+
 _OPERATORS: dict[str, Callable[..., Any]] = {
-    "__operators__.add": operator.add,
     "__operators__.getitem": lambda tensor, slice_spec: tensor[_slices(slice_spec)],
-    "__operators__.mul": operator.mul,
-    "__operators__.neg": operator.neg,
-    "__operators__.pow": operator.pow,
-    "__operators__.sub": operator.sub,
-    "__operators__.truediv": operator.truediv,
+    **{
+        f"__operators__.{name}": _named_or_not(getattr(operator, name))
+        for name in ("add", "mul", "neg", "pow", "sub", "truediv")
+    },
 }
 
 RANDOM = frozenset({"random.normal", "random.truncated_normal", "random.uniform", "compat.v1.random_normal",

@@ -16,7 +16,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from aetool_exporters.drift.measure import Fit, balanced_snr, best_fit, layouts, snr
+from aetool_exporters.drift.measure import Fit, balanced_likeness, best_fit, layouts, likeness
 from aetool_exporters.drift.program import Program, Values, as_array
 from aetool_exporters.drift.trace import Trace
 from aetool_exporters.multiply_adds import PASSING
@@ -60,13 +60,13 @@ class Match:
 
     @property
     def own(self) -> float:
-        """Signal-to-noise ratio of this layer alone, dB."""
-        return snr(self.expected, self.met)
+        """Likeness of the two, dB: what this layer loses by itself."""
+        return likeness(self.expected, self.met)
 
     @property
     def balanced(self) -> float:
-        """The same with each channel in its own unit, see ``balanced_snr``."""
-        return balanced_snr(self.expected, self.met)
+        """The same with each channel in its own unit, see ``balanced_likeness``."""
+        return balanced_likeness(self.expected, self.met)
 
 
 def align(program: Program, trace: Trace, array: Array, *, confident: float, doubtful: float) -> list[Match]:
@@ -186,7 +186,7 @@ class _Walk:
             return self._confirmed(self._open)
         before = self._pending(near[0])
         skipped = self._near(self._doubtful, before, self._trace.ancestors[near[1]]) if before else None
-        if skipped is None and before and near[2].snr < self._confident + _PLENTY:
+        if skipped is None and before and near[2].likeness < self._confident + _PLENTY:
             skipped = self._confirmed(before)
         return skipped or near
 
@@ -195,9 +195,9 @@ class _Walk:
         window = layers[:_WINDOW]
         for at in window:
             best = None if self._hands_on(at) else self._best(at)
-            if best is None or best[1].snr < least or (among is not None and best[0] not in among):
+            if best is None or best[1].likeness < least or (among is not None and best[0] not in among):
                 continue
-            if best[1].snr >= _SAME or not self._outbid(at, self._next(at), best):
+            if best[1].likeness >= _SAME or not self._outbid(at, self._next(at), best):
                 return at, *best
         return None
 
@@ -209,7 +209,7 @@ class _Walk:
         expected = as_array(self._values[self._program.operations[at].output])
         fits = [(place, best_fit(expected, self._trace.tensors[place].values)) for place in self._candidates(at)]
         known = [(place, fit) for place, fit in fits if fit is not None]
-        return max(known, key=lambda entry: entry[1].snr, default=None)  # of equals the first
+        return max(known, key=lambda entry: entry[1].likeness, default=None)  # of equals the first
 
     def _outbid(self, at: int, behind: Sequence[int], best: tuple[int, Fit]) -> bool:
         place, fit = best
@@ -219,7 +219,7 @@ class _Walk:
             made = as_array(self._values[self._program.operations[other].output])
             rival = self._is_candidate(other, place) and not _same_values(made, mine)
             claim = best_fit(made, values) if rival else None
-            if claim is not None and claim.snr > fit.snr + 3.0:
+            if claim is not None and claim.likeness > fit.likeness + 3.0:
                 return True
         return False
 
@@ -234,9 +234,11 @@ class _Walk:
             if expected.dtype.kind != "f" or self._hands_on(at):
                 continue
             for place in self._candidates(at)[:_GUESSES]:
-                fits = [Fit(snr(expected, v), layout, v) for layout, v in layouts(self._tensor(place), expected.shape)]
+                fits = [
+                    Fit(likeness(expected, v), layout, v) for layout, v in layouts(self._tensor(place), expected.shape)
+                ]
                 agreeing = {index: self._agreeing(at, place, fit.values) for index, fit in enumerate(fits)}
-                best = max(agreeing, key=lambda index: (agreeing[index], fits[index].snr), default=None)
+                best = max(agreeing, key=lambda index: (agreeing[index], fits[index].likeness), default=None)
                 if best is not None and agreeing[best]:
                     return self._latest(at, place, fits[best])
         return None
@@ -290,9 +292,9 @@ class _Walk:
             if other == behind or behind not in self._trace.ancestors[other]:
                 continue
             fit = best_fit(made, self._trace.tensors[other].values)
-            if fit is not None and fit.snr >= self._confident:
+            if fit is not None and fit.likeness >= self._confident:
                 trivial = best_fit(source, self._trace.tensors[other].values)
-                if trivial is None or trivial.snr < fit.snr - _EVIDENCE:
+                if trivial is None or trivial.likeness < fit.likeness - _EVIDENCE:
                     return True
         return False
 
@@ -324,7 +326,7 @@ class _Walk:
             values |= zip(operation.outputs, made, strict=True)
             at, slot = behind, operation.output
         expected = as_array(self._values[slot])
-        return at, place, Fit(snr(expected, fit.values), fit.layout, fit.values)
+        return at, place, Fit(likeness(expected, fit.values), fit.layout, fit.values)
 
     def _last(self) -> _Found | None:
         """Else the next output, whose tensor is known by its name."""

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 import numpy as np
 
 from aetool_exporters.drift.alignment import Match
-from aetool_exporters.drift.measure import best_fit, snr
+from aetool_exporters.drift.measure import best_fit, likeness
 from aetool_exporters.drift.program import Program, as_array
 from aetool_exporters.drift.ranges import activation_causes, weight_causes
 from aetool_exporters.drift.report import Cause
@@ -101,7 +101,7 @@ def _entering(match: Match, node: Tensor) -> Iterator[Cause]:
     """A range that what goes into the layer passes through on its way, in another shape perhaps."""
     for given in map(as_array, match.given.values()):
         fit = best_fit(given, node.values) if node.grid is not None and given.dtype.kind == "f" else None
-        if fit is not None and fit.snr < match.own + _EXPLAINED:
+        if fit is not None and fit.likeness < match.own + _EXPLAINED:
             for cause in activation_causes(given, fit.values, node.grid):
                 yield Cause(cause.kind, f"of what goes in: {cause.what}", cause.hint)
 
@@ -115,7 +115,7 @@ def _shape_of_the_error(match: Match, norm: str, confident: float) -> Iterator[C
     expected, met = (values.astype(np.float64) for values in (match.expected, match.met))
     power = float(np.sum(expected**2))
     gain = float(np.sum(expected * met)) / power if power else 1.0
-    if abs(gain - 1) > _WRONG_GAIN and snr(expected * gain, met) >= match.own + _EXPLAINED:
+    if abs(gain - 1) > _WRONG_GAIN and likeness(expected * gain, met) >= match.own + _EXPLAINED:
         what = f"the whole output is {gain:.4g} times what it should be"
         yield Cause("wrong_scale", what, "look at the scales of its output and its weights")
         return
@@ -136,13 +136,13 @@ def _affine_channels(expected: Array, met: Array, norm: str, least: float) -> Ca
     middle, center = wanted.mean(axis=0), got.mean(axis=0)
     spread = np.sum((wanted - middle) ** 2, axis=0)
     gain = np.sum((wanted - middle) * (got - center), axis=0) / np.where(spread, spread, 1.0)
-    if snr(got, wanted + offset) >= least:
+    if likeness(got, wanted + offset) >= least:
         worst = int(np.argmax(np.abs(offset)))
         alone = np.count_nonzero(np.abs(offset) > 0.01 * abs(offset[worst])) == 1
         which = f"channel {worst} alone is off" if alone else "channels are off by a constant each,"
         what = f"{which} by {'' if alone else 'at most '}{offset[worst]:+.3g}: a bias is wrong or missing"
         return Cause("wrong_bias", what, "export again, and look at the Add behind the layer")
-    if snr(got, (wanted - middle) * gain + center) < least:
+    if likeness(got, (wanted - middle) * gain + center) < least:
         return None
     if norm:
         what = f"every channel has a gain of its own, from {gain.min():.3g} to {gain.max():.3g}: {norm} is folded wrong"

@@ -9,14 +9,14 @@ import numpy as np
 
 from aetool_exporters.drift.alignment import Match
 from aetool_exporters.drift.diagnosis import diagnose, suspicions
-from aetool_exporters.drift.measure import snr
+from aetool_exporters.drift.measure import ratio
 from aetool_exporters.drift.program import Program
 from aetool_exporters.drift.ranges import activation_causes
 from aetool_exporters.drift.report import Cause, LayerDrift
 from aetool_exporters.drift.trace import Tensor, Trace
 from aetool_exporters.judgement import EXACT
 from aetool_runtime.parity import DEFAULT_TOLERANCES, compare, output_scale
-from aetool_runtime.specs import Array, Artifact, OutputScale
+from aetool_runtime.specs import Array, Artifact, Normalization, OutputScale
 
 __all__ = ["TOLERANCES", "Judge"]
 
@@ -47,6 +47,7 @@ class Judge:
     program: Program
     truth: Mapping[int, Array]
     artifact: Artifact
+    normalization: Normalization
     scales: Mapping[str, OutputScale]
     tolerance: float | None
     confident: float
@@ -60,17 +61,29 @@ class Judge:
         """float32 value by value, as ``verify`` does, unless a ratio is asked for."""
         return self.artifact.precision == EXACT and self.tolerance is None
 
-    def holds(self, expected: Array, met: Array, ratio: float, output: str = "") -> bool:
+    def holds(self, expected: Array, met: Array, reached: float, output: str = "") -> bool:
         """Whether a tensor is within tolerance.
 
         Args:
-            ratio: dB between the two.
+            reached: dB between the two.
             output: its name, where it is one of the artifact's outputs.
         """
         if not self.by_value or not np.all(np.isfinite(expected)):
-            return ratio >= self.limit
+            return reached >= self.limit
         scale = self.scales.get(output) or output_scale(expected)
         return compare(expected, met, scale, DEFAULT_TOLERANCES[EXACT], case="", tensor="").passed
+
+    def _unit(self, slot: int, output: str) -> OutputScale:
+        """What values are measured in: raw ones in the normalization's units, a network's own from its own zero."""
+        if output in self.scales:
+            return self.scales[output]
+        raw = slot == self.program.given
+        return OutputScale(self.normalization.offset, self.normalization.scale) if raw else OutputScale((0.0,), (1.0,))
+
+    def ratio(self, slot: int, met: Array) -> float:
+        """dB between a slot's truth and what was met."""
+        output = next((name for name, at in self.program.returned.items() if at == slot), "")
+        return ratio(self.truth[slot], met, self._unit(slot, output))
 
     def row(self, trace: Trace, match: Match, sound: float | None) -> LayerDrift:
         """One line of the report.
@@ -81,7 +94,8 @@ class Judge:
         operation, tensor = self.program.operations[match.layer], trace.tensors[match.tensor]
         truth = self.truth[operation.output]
         output = next((name for name, slot in self.program.returned.items() if slot == operation.output), "")
-        ratio, own = snr(truth, match.met), match.own
+        unit = self._unit(operation.output, output)
+        whole, own = ratio(truth, match.met, unit), ratio(match.expected, match.met, unit)
         by_itself = self.holds(match.expected, match.met, own, output)
         causes: tuple[Cause, ...] = ()
         if not by_itself:
@@ -94,20 +108,20 @@ class Judge:
             tensor=tensor.name,
             operator=tensor.operator,
             layout=match.layout,
-            snr=ratio,
+            snr=whole,
             own=own,
             float32=sound,
-            beyond=not by_itself or not self.holds(truth, match.met, ratio, output),
+            beyond=not by_itself or not self.holds(truth, match.met, whole, output),
             causes=causes,
         )
 
     def input_row(self, array: Array, tensor: Tensor) -> LayerDrift:
         """What is lost before the first layer."""
         met = np.asarray(tensor.values).reshape(array.shape)
-        ratio = snr(array, met)
-        beyond = ratio < self.limit
+        whole = ratio(array, met, self._unit(self.program.given, ""))
+        beyond = whole < self.limit
         causes = tuple(activation_causes(array, met, tensor.grid)) if beyond else ()
-        return LayerDrift("input", "Input", (), tensor.name, "", "", ratio, ratio, None, beyond, causes)
+        return LayerDrift("input", "Input", (), tensor.name, "", "", whole, whole, None, beyond, causes)
 
     def with_contributions(self, trace: Trace, matches: Sequence[Match], rows: list[LayerDrift]) -> list[LayerDrift]:
         """Where the first layer beyond tolerance is not so by itself, or less: which layers before it have added most.

@@ -8,10 +8,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from aetool_runtime.parity import MAX_SNR
-from aetool_runtime.specs import Array
+from aetool_runtime.parity import MAX_SNR, signal_to_noise
+from aetool_runtime.specs import Array, OutputScale
 
-__all__ = ["Fit", "balanced_snr", "best_fit", "layouts", "snr"]
+__all__ = ["Fit", "balanced_likeness", "best_fit", "layouts", "likeness", "ratio"]
+
+_PLAIN = OutputScale((0.0,), (1.0,))
 
 
 @dataclass(frozen=True)
@@ -19,21 +21,21 @@ class Fit:
     """A tensor laid out as the one that it was compared with.
 
     Args:
-        snr: see ``snr``.
+        likeness: see ``likeness``.
         layout: what had to be done, such as ``channels first``; "" for nothing.
         values: in the other's shape.
     """
 
-    snr: float
+    likeness: float
     layout: str
     values: Array
 
 
-def snr(expected: Array, met: Array) -> float:
-    """Signal-to-noise ratio, dB, at most ``MAX_SNR``; −``MAX_SNR`` where a value is not finite that should be.
+def likeness(expected: Array, met: Array) -> float:
+    """By what a layer is recognized: a signal-to-noise ratio, dB.
 
     The signal is what ``expected`` varies by: around the mean of each channel (last axis) and, where it does not vary
-    at all, around 0.
+    at all, around 0. At most ``MAX_SNR``; −``MAX_SNR`` where a value is not finite that should be.
     """
     wanted = np.asarray(expected, np.float64).reshape(-1, expected.shape[-1] if expected.ndim > 1 else 1)
     got = np.asarray(met, np.float64).reshape(wanted.shape)
@@ -54,24 +56,34 @@ def snr(expected: Array, met: Array) -> float:
     return max(-MAX_SNR, min(MAX_SNR, 10 * math.log10(signal / noise))) if signal else -MAX_SNR
 
 
-def balanced_snr(expected: Array, met: Array) -> float:
-    """``snr`` with each channel in units of its own standard deviation, so that small ones count as much as large ones.
+def ratio(expected: Array, met: Array, unit: OutputScale = _PLAIN) -> float:
+    """What is reported, dB: ``signal_to_noise`` of FORMAT.md, around the network's own zero.
+
+    Where the expected values are not finite, the others count.
+    """
+    if np.all(np.isfinite(expected)):
+        return signal_to_noise(expected, met, unit)
+    return likeness(expected, met)
+
+
+def balanced_likeness(expected: Array, met: Array) -> float:
+    """``likeness`` with each channel in units of its own standard deviation: small ones count as much as large ones.
 
     Channels that hardly vary are measured by 1e-3 of what the others do.
     """
     if expected.ndim < 2 or not np.all(np.isfinite(expected)):
-        return snr(expected, met)
+        return likeness(expected, met)
     spread = np.asarray(expected, np.float64).reshape(-1, expected.shape[-1]).std(axis=0)
     unit = np.maximum(spread, 1e-3 * float(spread.max()) or 1.0)
-    return snr(expected / unit, met / unit)
+    return likeness(expected / unit, met / unit)
 
 
 def best_fit(expected: Array, met: Array | None) -> Fit | None:
     """The layout of ``met`` that is nearest to ``expected``; ``None`` where it has another number of values."""
     if met is None or met.size != expected.size:
         return None
-    fits = (Fit(snr(expected, values), layout, values) for layout, values in layouts(met, expected.shape))
-    return max(fits, key=lambda fit: fit.snr, default=None)
+    fits = (Fit(likeness(expected, values), layout, values) for layout, values in layouts(met, expected.shape))
+    return max(fits, key=lambda fit: fit.likeness, default=None)
 
 
 def layouts(met: Array, shape: Sequence[int]) -> Iterator[tuple[str, Array]]:

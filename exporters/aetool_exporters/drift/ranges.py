@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from aetool_exporters.drift.measure import snr
+from aetool_exporters.drift.measure import likeness
 from aetool_exporters.drift.report import Cause
 from aetool_exporters.drift.trace import Constant, Grid, Tensor
 from aetool_runtime.specs import Array
@@ -37,9 +37,9 @@ def activation_causes(expected: Array, met: Array, grid: Grid | None) -> Iterato
         return
     low, high, step = grid.minimum, grid.maximum, grid.step
     outside = float(np.mean((expected < low - step / 2) | (expected > high + step / 2)))
-    own = snr(expected, met)
+    own = likeness(expected, met)
     clipped = np.clip(expected, low, high)
-    if outside and snr(clipped, met) >= own + _EXPLAINED:
+    if outside and likeness(clipped, met) >= own + _EXPLAINED:
         what = (
             f"its range [{low:.3g}, {high:.3g}] cuts off {outside:.2%} of the values, which reach from "
             f"{expected.min():.3g} to {expected.max():.3g}"
@@ -48,7 +48,7 @@ def activation_causes(expected: Array, met: Array, grid: Grid | None) -> Iterato
     yield from _outlier_channel(expected, step)
     rounding = np.rint(np.clip(expected, low, high) / step) * step
     levels = float(expected.std()) / step
-    if levels < _FEW_LEVELS and snr(expected, rounding) <= own + _EXPLAINED:
+    if levels < _FEW_LEVELS and likeness(expected, rounding) <= own + _EXPLAINED:
         bulk = float(np.percentile(np.abs(expected), _BULK))
         what = (
             f"its range [{low:.3g}, {high:.3g}] is wide for what it holds: {_BULK:g} % of the values lie within "

@@ -116,13 +116,13 @@ def _made(
         values = grid.restore(values).astype(np.float32)
     elif values is not None and values.dtype.kind == "f":
         values = values.astype(np.float32)
-    return Tensor(_text(graph.tensors[index].name), kind, inputs, constants, values, grid)
+    return Tensor(_name(graph, index), kind, inputs, constants, values, grid)
 
 
 def _constant(model: Any, graph: Any, index: int) -> Constant:
     """A weight, from the file; empty where it is of a type that NumPy does not have."""
     tensor = graph.tensors[index]
-    name, shape = _text(tensor.name), tuple(map(int, tensor.shape if tensor.shape is not None else ()))
+    name, shape = _name(graph, index), tuple(map(int, tensor.shape if tensor.shape is not None else ()))
     data = model.buffers[tensor.buffer].data
     try:
         stored = np.frombuffer(np.asarray(data, np.uint8).tobytes(), tensor_dtype(tensor.type)).reshape(shape)
@@ -145,6 +145,11 @@ def _grid(tensor: Any, stored: Array | None) -> Grid | None:
     info = np.iinfo(stored.dtype)
     axis = int(parameters.quantizedDimension) if len(scale) > 1 else None
     return Grid(scale, zero_point, int(info.min), int(info.max), axis)
+
+
+def _name(graph: Any, index: int) -> str:
+    """Some files leave names out, which take up flash."""
+    return _text(graph.tensors[index].name) or f"tensor {index}"
 
 
 def _text(value: bytes | str | None) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from aetool_exporters.drift.alignment import Match
-from aetool_exporters.drift.measure import snr
+from aetool_exporters.drift.measure import likeness
 from aetool_exporters.drift.program import Operation, Program, Values, as_array
 from aetool_exporters.drift.report import Cause
 from aetool_runtime.specs import Array
@@ -56,7 +56,7 @@ def explaining(program: Program, match: Match, shapes: Mapping[int, tuple[int, .
             made = _compute(program, match, variant)
         except Exception:  # a layer that cannot be called so, as Keras or TensorFlow sees it
             continue
-        if made.shape == match.met.shape and (found := snr(match.met, made)) >= reached:
+        if made.shape == match.met.shape and (found := likeness(match.met, made)) >= reached:
             best, reached = variant.cause, found + 1.0  # of equals the first
     return best
 

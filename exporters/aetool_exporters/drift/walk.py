@@ -10,7 +10,7 @@ import numpy as np
 from aetool_exporters.cases import Samples
 from aetool_exporters.drift.alignment import Match, align
 from aetool_exporters.drift.judging import Judge
-from aetool_exporters.drift.measure import best_fit, snr
+from aetool_exporters.drift.measure import best_fit, ratio
 from aetool_exporters.drift.program import Program, as_array, build_program
 from aetool_exporters.drift.report import Cause, DriftReport
 from aetool_exporters.drift.trace import Trace
@@ -62,10 +62,19 @@ def find_drift(
     program = build_program(reference, artifact.role)
     array = _few(program, np.asarray(samples.values, reference.given.dtype), artifact, reference)
     truth = {slot: as_array(value) for slot, value in program.run(array).items()}
-    judge = Judge(program, truth, artifact, bundle.manifest.golden.scales, tolerance, _confident(artifact))
+    judge = Judge(
+        program,
+        truth,
+        artifact,
+        reference.normalization,
+        bundle.manifest.golden.scales,
+        tolerance,
+        _confident(artifact),
+    )
     side = _walk(bundle, program, artifact, array)
     exact = _exact_sibling(bundle, artifact)
-    sound = {} if exact is None else _snr_by_layer(truth, program, _walk(bundle, program, exact, array))
+    beside = [] if exact is None else _walk(bundle, program, exact, array).matches
+    sound = {match.layer: judge.ratio(program.operations[match.layer].output, match.met) for match in beside}
     rows = [judge.row(side.trace, match, sound.get(match.layer)) for match in side.matches]
     rows = judge.with_contributions(side.trace, side.matches, rows)
     if side.trace.tensors[0].grid is not None:
@@ -116,38 +125,36 @@ def _exact_sibling(bundle: Bundle, artifact: Artifact) -> Artifact | None:
     return next((a for a in bundle.manifest.artifacts if (a.role, a.format, a.precision) == key), None)
 
 
-def _snr_by_layer(truth: Mapping[int, Array], program: Program, side: _Side) -> dict[int, float]:
-    return {m.layer: snr(truth[program.operations[m.layer].output], m.met) for m in side.matches}
-
-
 def _engine(
     bundle: Bundle, artifact: Artifact, array: Array, trace: Trace, judge: Judge
 ) -> tuple[float, tuple[Cause, ...]]:
     """The first output of every engine here, run as a device does, against the walk, which goes node by node."""
     spec, given = artifact.outputs[0], artifact.inputs[0]
     walked = trace.tensors[trace.returned[spec.name]].values
-    least, notes = MAX_SNR, []
+    slot = judge.program.returned[spec.name]
+    truth, least, notes = judge.truth[slot], MAX_SNR, []
+    fit = best_fit(truth, walked)
+    if fit is None:
+        return least, ()
     # Engines may round differently, which is worth as much as the steps are coarse.
-    kept = best_fit(judge.truth[judge.program.returned[spec.name]], walked)
-    wanted = min(_ENGINE, kept.snr - _ROUNDING) if kept else _ENGINE
+    wanted = min(_ENGINE, judge.ratio(slot, fit.values) - _ROUNDING)
     for backend in available_backends(artifact.format):
         graph = backend.load(bundle.read(artifact.path), artifact, device="cpu", threads=1)
         try:
             met = spec.real(graph.run(given.stored(array))[0])
         finally:
             graph.close()
-        fit = best_fit(met, walked)
-        ratio = -MAX_SNR if fit is None else fit.snr
-        least = min(least, ratio)
-        if fit is None or not (ratio >= wanted or judge.holds(fit.values, met, ratio, spec.name)):
-            notes.append(_engine_note(backend.name, ratio))
+        reached = ratio(fit.values, met.reshape(fit.values.shape), judge.scales[spec.name])
+        least = min(least, reached)
+        if reached < wanted and not judge.holds(fit.values, met, reached, spec.name):
+            notes.append(_engine_note(backend.name, reached))
     return least, tuple(notes)
 
 
-def _engine_note(name: str, ratio: float) -> Cause:
+def _engine_note(name: str, reached: float) -> Cause:
     what = (
-        f"{name} returns something else when it may fuse nodes ({ratio:.1f} dB against the graph, node by node): sums "
-        "of 8-bit products saturate on processors without VNNI, and a bias counts in steps of input times weight"
+        f"{name} returns something else when it may fuse nodes ({reached:.1f} dB against the graph, node by node): "
+        "sums of 8-bit products saturate on processors without VNNI, and a bias counts in steps of input times weight"
     )
     return Cause(
         "engine", what, "export again with weights of reduced range or unsigned ones, or run on another engine"

@@ -18,6 +18,7 @@ __all__ = ["changed_weights"]
 
 _ALIKE = 0.7  # correlation from which a constant is taken for a weight
 _EQUAL = 1e-4  # of the weight's largest value: folding rounds
+_HALF = 2.0**-10  # of each value: float16 rounds
 _MOST_CHANGED = 0.5  # share of the values; more is another weight, or a folded one
 
 
@@ -38,7 +39,8 @@ def changed_weights(program: Program, trace: Trace, match: Match) -> Iterator[Ca
             continue
         constant, values, step = found
         off = np.abs(values - weight.values)
-        wrong = off > np.maximum(step * 0.51, _EQUAL * np.abs(weight.values).max())
+        size = np.abs(weight.values)
+        wrong = off > np.maximum.reduce([step * 0.51, _HALF * size, np.full_like(size, _EQUAL * size.max())])
         share = float(wrong.mean())
         if not share or share > _MOST_CHANGED:
             continue

@@ -35,6 +35,12 @@ def _onnx(artifact: Artifact, data: bytes) -> Iterator[str]:
     return names(onnx.load_from_string(data).graph)
 
 
+def _ort(artifact: Artifact, data: bytes) -> Iterator[str]:
+    from aetool_runtime.backends.ort_scan import operators
+
+    return operators(data)
+
+
 def _tflite(artifact: Artifact, data: bytes) -> Iterator[str]:
     """Of the artifact's own signature, and of the subgraphs that it calls, each once."""
     from aetool_exporters.tflite.flatbuffer import read
@@ -57,4 +63,8 @@ def _called(options: Any) -> list[int]:
     return [value for name, value in fields if name == "subgraph" or name.endswith("SubgraphIndex")]
 
 
-_COUNTS: Mapping[str, Callable[[Artifact, bytes], Iterator[str]]] = {"onnx": _onnx, "tflite": _tflite}
+_COUNTS: Mapping[str, Callable[[Artifact, bytes], Iterator[str]]] = {
+    "onnx": _onnx,
+    "ort": _ort,
+    "tflite": _tflite,
+}

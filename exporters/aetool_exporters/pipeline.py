@@ -117,6 +117,10 @@ def export_reference(
     """
     check_output(output, overwrite=options.overwrite)
     exporters = [_exporter(name) for name in options.formats]
+    for exporter in exporters:
+        base = next((other for other in exporters if other.format == getattr(exporter, "based_on", None)), None)
+        if base is not None:
+            exporter.source = base  # type: ignore[attr-defined]
     jobs = _jobs(exporters, options)
     samples = _checked(samples, reference) if samples is not None else synthetic_samples(reference.given)
     suite = make_suite(reference, samples)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from aetool_runtime.backends.onnx_scan import refuse_external_data
+from aetool_runtime.backends.ort_scan import refuse_tensors_elsewhere
 from aetool_runtime.errors import BackendError, DependencyError, DeviceError
 from aetool_runtime.specs import Array, Artifact
 
@@ -21,10 +22,13 @@ _SMALL = 1 << 14  # bytes of a tensor; above, a copy costs more than it saves (b
 
 
 class OnnxRuntimeBackend:
-    """Runs ONNX artifacts. A session's ``run`` is thread-safe, so one session serves every thread."""
+    """Runs graphs in ONNX and in ONNX Runtime's own format.
+
+    A session's ``run`` is thread-safe, so one session serves every thread.
+    """
 
     name = "onnxruntime"
-    formats = ("onnx",)
+    formats = ("onnx", "ort")
 
     def __init__(self) -> None:
         self._engine = _import_engine()
@@ -35,14 +39,15 @@ class OnnxRuntimeBackend:
 
     def load(self, data: bytes, artifact: Artifact, *, device: str, threads: int) -> OnnxRuntimeGraph:
         where = f"{artifact} ({artifact.path})"
-        refuse_external_data(data, where)
+        in_own_format = artifact.format == "ort"
+        (refuse_tensors_elsewhere if in_own_format else refuse_external_data)(data, where)
         provider = self._provider(device)
         options = self._engine.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         options.log_severity_level = _FATAL_ONLY
-        # Else ONNX Runtime also takes its own format, which was not looked through for external tensors.
-        options.add_session_config_entry("session.load_model_format", "ONNX")
+        # Else ONNX Runtime takes either format, whichever was looked through for external tensors.
+        options.add_session_config_entry("session.load_model_format", "ORT" if in_own_format else "ONNX")
         if device != "cpu":
             # Without this ONNX Runtime quietly runs on the CPU what the device does not take.
             options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")

@@ -31,6 +31,7 @@ __all__ = ["command"]
 @model_options("model")
 @click.option("--onnx", is_flag=True, help="Write ONNX graphs.")
 @click.option("--tflite", is_flag=True, help="Write a TFLite file. Without --onnx or --tflite both are written.")
+@click.option("--ort", is_flag=True, help="Write ONNX graphs in ONNX Runtime's own format, too, for its small builds.")
 @click.option("--format", "formats", multiple=True, metavar="NAME", help="Write a format that a plug-in brings.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="The bundle. [default: MODEL.aepkg]")
 @click.option("--name", help="The model's name in the bundle. [default: its family, or the Keras file's name]")
@@ -55,6 +56,7 @@ def command(
     model: ModelRequest,
     onnx: bool,
     tflite: bool,
+    ort: bool,
     formats: tuple[str, ...],
     output: Path | None,
     name: str | None,
@@ -84,7 +86,7 @@ def command(
     target = output or Path(f"{model.stem}.aepkg")
     check_name(name or model.stem)
     options = ExportOptions(
-        formats=_formats(onnx, tflite, formats),
+        formats=_formats(onnx or ort, tflite, (*(["ort"] if ort else []), *formats)),
         precisions=reduced.precisions,
         opset=opset,
         zip=as_zip,

@@ -71,13 +71,14 @@ def choose(bundle: Bundle, wish: Wish, *, budget: float, clock: Clock = time.per
 
 
 def remember(bundle: Bundle, wish: Wish, measurements: Sequence[Measurement]) -> Choice:
-    """The winner of measurements that were made for a wish; kept as its answer.
+    """The winner for a wish, of measurements of all its candidates and perhaps others; kept as its answer.
 
     Raises:
-        BackendError: no candidate counts.
+        UsageError, DeviceError, BackendError: see ``choose``.
     """
-    choice = _choice(bundle, wish, measurements)
-    _store(_question(bundle, wish, [m.candidate for m in measurements]), choice)
+    candidates = find_candidates(bundle, wish)
+    choice = _choice(bundle, wish, [met for met in measurements if met.candidate in candidates])
+    _store(_question(bundle, wish, candidates), choice)
     return choice
 
 

@@ -31,6 +31,7 @@ COMMANDS = {
     "decode": ("aetool.cli.decode", "Latents to reconstructions, through a bundle."),
     "evaluate": ("aetool.cli.evaluate", "Measure a bundle on data: its error, and what its latents tell apart."),
     "sample": ("aetool.cli.sample", "Draw latents and decode them to new samples."),
+    "benchmark": ("aetool.cli.benchmark", "Measure what runs a bundle fastest here, and how well."),
     "inspect": ("aetool.cli.inspect", "Show what a bundle or checkpoint holds and costs, layer by layer."),
     "pack": ("aetool.cli.pack", "Turn a bundle's folder into one file."),
 }

@@ -104,7 +104,7 @@ def run_role(
     output = running.output
     check_target(output, overwrite=running.overwrite)
     _refuse_input_as_output(output, bundle, data)
-    with running.engine.open(bundle) as model:
+    with running.engine.open(bundle, running.batch_size) as model:
         tensor = "input" if verb == "encode" else "latent"
         feed = open_feed(model, data, tensor=tensor, size=running.batch_size, report=log)
         tokenizer = model.bundle.manifest.tokenizer

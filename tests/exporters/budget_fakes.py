@@ -7,13 +7,18 @@ error and that of quantization point in orthogonal directions, so that squared e
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
 from aetool_exporters.request import Exported, ExportRequest
+from aetool_runtime.backends import _plugins
 from aetool_runtime.errors import ConversionError
 from aetool_runtime.specs import Array, Artifact, Normalization, TensorSpec, Tolerance
 
@@ -67,6 +72,9 @@ class FakeReference:
 
     def compute(self, role: str, array: Array) -> Array:
         return array if role == "encoder" else array + np.float32(np.sqrt(OWN)) * _OWN_DIRECTION
+
+    def compute_all(self, role: str, array: Array) -> dict[str, Array]:
+        return {"latent" if role == "encoder" else "reconstruction": self.compute(role, array)}
 
 
 class FakeExporter:
@@ -140,3 +148,17 @@ class FakeGraph:
 
 
 SAMPLES = np.random.default_rng(0).uniform(-1, 1, (32, 4)).astype(np.float32)
+
+
+@contextmanager
+def registered_engine(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The fake engine, found as any other: by its entry point."""
+    info = folder / "site" / "budget_fakes-1.0.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: budget_fakes\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[aetool.backends]\nfake = budget_fakes:FakeBackend\n")
+    monkeypatch.syspath_prepend(folder / "site")
+    monkeypatch.setitem(sys.modules, "budget_fakes", sys.modules[__name__])
+    _plugins.cache_clear()
+    yield
+    _plugins.cache_clear()

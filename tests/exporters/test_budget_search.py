@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from tests.exporters import budget_fakes
-from tests.exporters.budget_fakes import OWN, SAMPLES, FakeExporter, FakeReference, Layer, cost
+from tests.exporters.budget_fakes import OWN, SAMPLES, FakeExporter, FakeReference, Layer, cost, registered_engine
 
 from aetool_exporters.budget import Budget, Frontier, HeldOut, frontier_json, frontier_rows
 from aetool_exporters.budget.candidates import Candidate, Space
@@ -22,8 +21,9 @@ from aetool_exporters.budget.meter import Meter
 from aetool_exporters.budget.search import search
 from aetool_exporters.budget.sensitivity import units_of
 from aetool_exporters.budget.trials import Bench
+from aetool_exporters.cases import Samples, make_suite
+from aetool_exporters.judgement import Judge
 from aetool_exporters.request import Calibration, ExportRequest, QuantizationOptions
-from aetool_runtime.backends import _plugins
 
 REQUEST = ExportRequest(
     "fake", sample_shape=(4,), quantization=QuantizationOptions(Calibration(lambda: iter([SAMPLES])))
@@ -35,22 +35,16 @@ ONE_WRECKED = [Layer("a", 100, 1e-4), Layer("b", 200, 0.5), Layer("c", 1000, 1e-
 
 @pytest.fixture(autouse=True)
 def _engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The fake engine, found as any other: by its entry point."""
-    info = tmp_path / "budget_fakes-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: budget_fakes\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[aetool.backends]\nfake = budget_fakes:FakeBackend\n")
-    monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setitem(sys.modules, "budget_fakes", budget_fakes)
-    _plugins.cache_clear()
-    yield
-    _plugins.cache_clear()
+    with registered_engine(tmp_path, monkeypatch):
+        yield
 
 
 def bench_of(layers: Sequence[Layer], budget: str, exporter: Any = None) -> Bench:
     reference: Any = FakeReference(layers)
     meter = Meter(reference, Budget.parse(budget), HeldOut(SAMPLES, 2.0))
-    return Bench(exporter or FakeExporter(), reference, REQUEST, meter, lambda format_name, trial: None)
+    suite = make_suite(reference, Samples.of(SAMPLES))
+    judge = Judge(suite, suite)
+    return Bench(exporter or FakeExporter(), reference, REQUEST, meter, judge, lambda format_name, trial: None)
 
 
 def never() -> Deadline:
@@ -67,7 +61,7 @@ def found(
 ) -> Frontier:
     bench = bench_of(layers, budget, exporter)
     reference: Any = FakeReference(layers)
-    complete = search(bench, space, units_of(reference), deadline or never(), tuned=False)
+    best, complete = search(bench, space, units_of(reference), deadline or never(), tuned=False)
     meter = bench.meter
     return Frontier(
         bench.format,
@@ -78,6 +72,7 @@ def found(
         bench.baseline,
         tuple(bench.trials),
         complete,
+        best.candidate if best else None,
     )
 
 
@@ -159,6 +154,15 @@ def test_a_budget_that_nothing_keeps() -> None:
     assert str(frontier.best.candidate) == "float16"
 
 
+def test_what_fails_verification_counts_as_missed() -> None:
+    """Signal-to-noise of the reconstruction below 10 dB: more squared error than a tenth of the mean square, 0.34."""
+    frontier = found([Layer("a", 300, 0.3), Layer("b", 100, 0.3)], "mse:10", space=Space(("int8",), ("minmax",)))
+    assert frontier.chosen is None
+    assert all(trial.error and "signal-to-noise" in trial.error.what for trial in frontier.trials)
+    frontier = found([Layer("a", 300, 0.3), Layer("b", 100, 0.01)], "mse:10", space=Space(("int8",), ("minmax",)))
+    assert frontier.chosen == Candidate("int8", "minmax", False, frozenset({"a"}))
+
+
 def test_time_that_is_up_ends_the_search_after_the_first_trial() -> None:
     frontier = found(ONE_WRECKED, "mse:0.001", deadline=Deadline(0.0, lambda: 1.0))
     assert [str(trial.candidate) for trial in frontier.trials] == ["int8, minmax, per channel"]
@@ -202,7 +206,6 @@ def test_the_frontier_holds_what_nothing_beats_in_bytes_and_quality() -> None:
 
 def test_the_frontier_as_rows_and_as_json() -> None:
     frontier = found(ONE_WRECKED, "mse:0.001")
-    frontier = replace(frontier, chosen=frontier.within[0].candidate)
     rows = list(frontier_rows(frontier))
     assert rows[-1][1:5] == ("float32", f"{4 * 1600 + 200:,}", "1.00×", "0.01")
     assert [row[-1] for row in rows].count("delivered") == 1

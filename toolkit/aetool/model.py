@@ -110,24 +110,30 @@ def _from_elsewhere(request: ModelRequest) -> Model:
     return Model(request.stem, reference, None, "\n".join(halves.notices))
 
 
-def read_for(reference: Reference, data: str, report: Report) -> Array:
+def read_for(reference: Reference, data: str, report: Report, label: str = "") -> Array:
     """At most 256 samples of ``data`` as a model takes them, [n, …] in raw units, to verify with.
+
+    Args:
+        label: a column of a table that is left out.
 
     Raises:
         InputError: the data cannot be read, or do not fit.
     """
-    source, shape = open_for(reference, data)
+    source, shape = open_for(reference, data, label)
     return read_samples(source, shape, limit=_VERIFY_SAMPLES, report=report)
 
 
-def open_for(reference: Reference, data: str) -> tuple[Source, tuple[int, ...]]:
+def open_for(reference: Reference, data: str, label: str = "") -> tuple[Source, tuple[int, ...]]:
     """A source, and the shape of the samples that a model takes from it: free dimensions as large as the rows are.
+
+    Args:
+        label: a column of a table that is left out.
 
     Raises:
         InputError: the data cannot be opened, or their rows are no samples.
     """
     wanted = reference.given.sample_shape
-    source = open_source(data, image_size=image_size_of(wanted), tokenizer=reference.tokenizer)
+    source = open_source(data, image_size=image_size_of(wanted), tokenizer=reference.tokenizer, label=label)
     row = tuple(size or 0 for size in source.shape[1:])
     if None in wanted and len(row) == len(wanted) - 1:
         row = (*row, 1)

@@ -116,14 +116,9 @@ class _Trainer:
         with tf.GradientTape() as tape:
             loss = self._loss(*batch)
         gradients = tape.gradient(loss, [variable.value for variable in self._variables])
-        _assign(
-            self._kernels, exact
-        )  # the straight-through estimator: the rounded weight's gradient moves the exact one
-        moved = [(g, v) for g, v in zip(gradients, self._variables, strict=True) if g is not None]
-        gradients = [tf.zeros_like(v) if g is None else g for g, v in zip(gradients, self._variables, strict=True)]
-        if moved:
-            self._optimizer.apply(gradients, self._variables)
-        return loss
+        _assign(self._kernels, exact)  # straight through: the rounded weight's gradient moves the exact one
+        known = [tf.zeros_like(v) if g is None else g for g, v in zip(gradients, self._variables, strict=True)]
+        self._optimizer.apply(known, self._variables)
 
     def _loss(self, given: Any, *targets: Any) -> Any:
         with quantized_outputs(self._layers, self._ranges):

@@ -44,7 +44,8 @@ def trial_line(trial: Trial, budget: Budget) -> str:
     if trial.quality is None:
         return f"{trial.candidate}: {'nothing to measure' if trial.error is None else trial.error.what}"
     value, loss = budget.text(trial.quality.value), budget.text(trial.quality.loss)
-    return f"{trial.candidate}: {trial.size:,} bytes, {budget.name} {value}, {loss} lost"
+    failed = "" if trial.error is None else f"; {trial.error.what}"
+    return f"{trial.candidate}: {trial.size:,} bytes, {budget.name} {value}, {loss} lost{failed}"
 
 
 @dataclass(frozen=True)

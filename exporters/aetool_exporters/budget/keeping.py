@@ -17,8 +17,8 @@ from aetool_exporters.budget.sensitivity import units_of
 from aetool_exporters.budget.trials import Bench
 from aetool_exporters.judgement import EXACT, Judge, Verdict
 from aetool_exporters.reference import Reference
-from aetool_exporters.request import CALIBRATION_METHODS, Calibration, Exported, Exporter, ExportRequest
-from aetool_runtime.errors import BudgetError, InputError, ParityError, UsageError
+from aetool_exporters.request import CALIBRATION_METHODS, Calibration, Exporter, ExportRequest
+from aetool_runtime.errors import BudgetError, InputError, UsageError
 
 __all__ = ["BudgetOptions", "Keeper"]
 
@@ -107,16 +107,18 @@ class Keeper:
         return frontiers
 
     def _settle(self, exporter: Exporter, space: Space, allowance: Allowance, left: int, verdict: Verdict) -> Frontier:
-        bench = Bench(exporter, self._reference, self._request, self._meter, self._tell_trial)
+        bench = Bench(exporter, self._reference, self._request, self._meter, self._judge, self._tell_trial)
         stages = 2 if self._options.finetune_steps else 1
         with allowance.share(left * stages) as deadline:
-            complete = search(bench, space, self._units, deadline, tuned=False)
-        frontier = self._chosen(self._frontier(bench, complete), bench, verdict)
-        if frontier.chosen is None and self._options.finetune_steps:
+            best, complete = search(bench, space, self._units, deadline, tuned=False)
+        if best is None and self._options.finetune_steps:
             bench.tuned = self._tuned
             with allowance.share(left) as deadline:
-                complete = search(bench, space, self._units, deadline, tuned=True) and complete
-            frontier = self._chosen(self._frontier(bench, complete), bench, verdict)
+                best, all_tried = search(bench, space, self._units, deadline, tuned=True)
+            complete = complete and all_tried
+        if best is not None:
+            self._deliver(bench, verdict)
+        frontier = self._frontier(bench, complete, best)
         _refuse_unconvertible(frontier)
         names = {str(candidate): candidate for candidate in bench.shelf}
         seconds = measure_latency(
@@ -127,7 +129,7 @@ class Keeper:
     def _tell_trial(self, format_name: str, trial: Trial) -> None:
         self._tell(f"{format_name} {trial_line(trial, self._options.budget)}")
 
-    def _frontier(self, bench: Bench, complete: bool) -> Frontier:
+    def _frontier(self, bench: Bench, complete: bool, best: Trial | None) -> Frontier:
         meter = self._meter
         return Frontier(
             bench.format,
@@ -138,27 +140,19 @@ class Keeper:
             bench.baseline,
             tuple(bench.trials),
             complete,
+            best.candidate if best else None,
         )
 
-    def _chosen(self, frontier: Frontier, bench: Bench, verdict: Verdict) -> Frontier:
-        """With the smallest that keeps the budget and passes verification."""
-        for trial in frontier.within:
-            own, exported = Verdict(), bench.export(trial.candidate)
-            replace(self._judge, on_check=lambda check: None).judge(exported, own)
-            if own.passed:
-                self._deliver(frontier.format, exported, own, verdict)
-                return replace(frontier, trials=tuple(bench.trials), chosen=trial.candidate)
-            bench.refuse(trial.candidate, ParityError("it keeps the budget, but does not pass verification"))
-        return replace(frontier, trials=tuple(bench.trials))
-
-    def _deliver(self, format_name: str, exported: Exported, own: Verdict, verdict: Verdict) -> None:
+    def _deliver(self, bench: Bench, verdict: Verdict) -> None:
+        """What passed verification last is the best that was found."""
+        (exported,) = bench.settled.passed
         for notice in exported.notices:
-            self._tell(f"{format_name} {exported.artifacts[0].precision}: {notice}")
-        for check in own.checks:
+            self._tell(f"{bench.format} {exported.artifacts[0].precision}: {notice}")
+        for check in bench.settled.checks:
             self._judge.on_check(check)
-        verdict.passed += own.passed
-        verdict.checks += own.checks
-        verdict.own_cases |= own.own_cases
+        verdict.passed.append(exported)
+        verdict.checks += bench.settled.checks
+        verdict.own_cases |= bench.settled.own_cases
 
     @cached_property
     def _tuned(self) -> Reference:
@@ -208,20 +202,23 @@ class Keeper:
         return others
 
     def _error(self, frontier: Frontier) -> BudgetError:
-        best, budget = frontier.best, frontier.budget
-        found = f"none of {len(frontier.trials)} candidates could be measured"
-        if best is not None and best.quality is not None:
-            found = (
-                f"the best of {len(frontier.trials)} is {best.candidate}, with {best.size:,} bytes and "
-                f"{budget.name} {budget.text(best.quality.value)}, {budget.text(best.quality.loss)} lost"
-            )
+        budget, direction = frontier.budget, "less" if frontier.budget.metric.better > 0 else "more"
+        limit, value = budget.text(frontier.limit), budget.text(frontier.value)
         return BudgetError(
-            f"no {frontier.format} artifact keeps {budget}: {found}",
-            expected=f"at most {budget.text(frontier.limit)} less than the model's {budget.text(frontier.value)}"
-            if budget.metric.better > 0
-            else f"at most {budget.text(frontier.limit)} more than the model's {budget.text(frontier.value)}",
+            f"no {frontier.format} artifact keeps {budget}: the best of {len(frontier.trials)} is {_told(frontier)}",
+            expected=f"at most {limit} {direction} than the model's {value}",
             hint=_advice(frontier, self._options),
         )
+
+
+def _told(frontier: Frontier) -> str:
+    """The best that was found, with its figures."""
+    best, budget = frontier.best, frontier.budget
+    assert best is not None
+    assert best.quality is not None
+    value, loss = budget.text(best.quality.value), budget.text(best.quality.loss)
+    figures = f"{best.candidate}, with {best.size:,} bytes and {budget.name} {value}, {loss} lost"
+    return figures if best.error is None else f"{figures}, but it {best.error.what}"
 
 
 def _advice(frontier: Frontier, options: BudgetOptions) -> str:

@@ -6,6 +6,9 @@ how sensitive it is; the most sensitive ones are kept in float32, as few as will
 interval); then each of those is tried quantized again. That is done in two orders, by loss and by loss per parameter,
 and with every calibration method and granularity.
 
+What would be the best so far is verified at once; what fails is taken for one that misses the budget. (A graph may have
+lost its latent and still keep, say, the order of anomaly scores.)
+
 Given enough time the result depends on nothing but the model, the data and the exporter: trials come in a fixed order,
 ties are broken by name, and latency decides nothing.
 """
@@ -23,7 +26,9 @@ from aetool_exporters.budget.trials import Bench
 __all__ = ["search"]
 
 
-def search(bench: Bench, space: Space, units: Sequence[Unit], deadline: Deadline, *, tuned: bool) -> bool:
+def search(
+    bench: Bench, space: Space, units: Sequence[Unit], deadline: Deadline, *, tuned: bool
+) -> tuple[Trial | None, bool]:
     """Make trials on the bench until nothing better is to be expected.
 
     Args:
@@ -31,9 +36,12 @@ def search(bench: Bench, space: Space, units: Sequence[Unit], deadline: Deadline
         tuned: try candidates with fine-tuned weights.
 
     Returns:
-        Whether it came to its end; else time was up. At least one candidate is tried.
+        The smallest that keeps the budget and is verified, or ``None``; and whether the search came to its end, or time
+        was up. At least one candidate is tried.
     """
-    return _Search(bench, space, units, deadline, tuned).run()
+    made = _Search(bench, space, units, deadline, tuned)
+    complete = made.run()
+    return made.best, complete
 
 
 class _OutOfTimeError(Exception):
@@ -45,7 +53,7 @@ class _Search:
         self._bench, self._space, self._deadline, self._tuned = bench, space, deadline, tuned
         self._units = [unit for unit in units if not unit.layers <= space.float_layers]
         self._uniform: list[Trial] = []
-        self._best: Trial | None = min(filter(self._keeps, bench.trials), key=lambda trial: trial.key, default=None)
+        self.best: Trial | None = None
         self._begun = False
 
     def run(self) -> bool:
@@ -63,8 +71,9 @@ class _Search:
             raise _OutOfTimeError
         self._begun = True
         trial = self._bench.trial(candidate)
-        if self._keeps(trial) and (self._best is None or trial.key < self._best.key):
-            self._best = trial
+        if self._keeps(trial) and (self.best is None or trial.key < self.best.key):
+            trial = self._bench.verified(candidate)
+            self.best = trial if self._keeps(trial) else self.best
         return trial
 
     def _keeps(self, trial: Trial) -> bool:
@@ -133,7 +142,7 @@ class _Search:
 
     def _hopeless(self, trial: Trial) -> bool:
         """With still more float32 it can only become larger than the best."""
-        return self._best is not None and trial.size >= self._best.size
+        return self.best is not None and trial.size >= self.best.size
 
     def _keeping(self, base: Candidate, layers: frozenset[str]) -> Candidate:
         return base.keeping(layers | self._space.float_layers)

@@ -10,9 +10,10 @@ from functools import cached_property
 from aetool_exporters.budget.candidates import Candidate
 from aetool_exporters.budget.frontier import Trial, pareto
 from aetool_exporters.budget.meter import Meter, Quality
+from aetool_exporters.judgement import Judge, Verdict
 from aetool_exporters.reference import Reference
 from aetool_exporters.request import Exported, Exporter, ExportRequest
-from aetool_runtime.errors import AetoolError, ConversionError, DependencyError, UnavailableError
+from aetool_runtime.errors import ConversionError, DependencyError, ParityError, UnavailableError
 
 __all__ = ["FLOAT", "Bench", "Observer"]
 
@@ -26,12 +27,14 @@ class Bench:
 
     Attributes:
         tuned: the model with fine-tuned weights, which candidates that want them need.
+        settled: the verdict on the last candidate that passed verification.
 
     Args:
         exporter: makes them.
         original: the model.
         request: the rest of what is asked for.
         meter: measures.
+        judge: verifies what is to be delivered.
         on_trial: is told of each trial, with the format.
     """
 
@@ -41,15 +44,18 @@ class Bench:
         original: Reference,
         request: ExportRequest,
         meter: Meter,
+        judge: Judge,
         on_trial: Observer,
     ) -> None:
         self.meter = meter
         self.format = exporter.format
         self.tuned: Reference | None = None
+        self.settled = Verdict()
         self.trials: list[Trial] = []
         self._exporter = exporter
         self._original = original
         self._request = request
+        self._judge = replace(judge, on_check=lambda check: None)
         self._on_trial = on_trial
         self._known: dict[Candidate, Trial] = {}
         self._qualities: dict[str, Quality] = {}
@@ -86,11 +92,18 @@ class Bench:
         """The Pareto set and the float32 artifacts, as far as they fit into 256 MiB."""
         return self._shelf
 
-    def refuse(self, candidate: Candidate, error: AetoolError) -> None:
-        """Take note that it was measured, but must not be delivered."""
-        refused = replace(self._known[candidate], error=error)
+    def verified(self, candidate: Candidate) -> Trial:
+        """Its trial after verification: with an error where it computes something else than the model."""
+        verdict, exported = Verdict(), self.export(candidate)
+        self._judge.judge(exported, verdict)
+        if verdict.passed:
+            self.settled = verdict
+            return self._known[candidate]
+        refused = replace(self._known[candidate], error=ParityError(f"fails verification: {_why(verdict)}"))
         self.trials[self.trials.index(self._known[candidate])] = refused
         self._known[candidate] = refused
+        self._on_trial(self.format, refused)
+        return refused
 
     def _made(self, candidate: Candidate) -> Trial:
         try:
@@ -127,6 +140,13 @@ class Bench:
         if key not in self._qualities:
             self._qualities[key] = self.meter.measure(exported)
         return self._qualities[key]
+
+
+def _why(verdict: Verdict) -> str:
+    failed = next(check for check in verdict.checks if not check.passed)
+    missed = [str(outcome) for outcome in failed.fidelity if not outcome.passed]
+    why = failed.error.what if failed.error is not None else (missed or [str(failed.worst)])[0]
+    return f"{failed.artifact} on {failed.backend}/{failed.device}: {why}"
 
 
 def _size(exported: Exported) -> int:

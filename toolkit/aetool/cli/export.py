@@ -8,16 +8,18 @@ from typing import TYPE_CHECKING
 
 import click
 
+from aetool.cli.budget_options import BudgetFlags, budget_options, budgets_json, echo_frontiers
 from aetool.cli.checks import echo_checks
 from aetool.cli.model_options import check_name, model_options
 from aetool.cli.output import emit_json, fail, log, next_step
 from aetool.cli.reduced import Reduced, reduced_options
-from aetool_runtime.errors import InputError, ParityError
+from aetool_runtime.errors import BudgetError, InputError, ParityError
 from aetool_runtime.report import check_json
 
 if TYPE_CHECKING:
     from aetool.model import Model
     from aetool.model_request import ModelRequest
+    from aetool_exporters.budget import Frontier
     from aetool_exporters.cases import Samples
     from aetool_exporters.pipeline import ExportOptions
     from aetool_runtime.bundle import Bundle
@@ -39,6 +41,7 @@ __all__ = ["command"]
     "--data", metavar="DATA", help="Real samples to verify with. [default: the checkpoint's held-out samples]"
 )
 @reduced_options
+@budget_options
 @click.option("--opset", type=int, default=17, show_default=True, help="ONNX operator set.")
 @click.option("--zip", "as_zip", is_flag=True, help="Write one file instead of a folder.")
 @click.option(
@@ -62,6 +65,7 @@ def command(
     name: str | None,
     data: str | None,
     reduced: Reduced,
+    budget: BudgetFlags,
     opset: int,
     as_zip: bool,
     golden: str,
@@ -73,13 +77,15 @@ def command(
     """Turn MODEL, a checkpoint, a Keras file or a SavedModel folder, into a verified bundle.
 
     Every graph is held against Keras on real held-out samples and on edge cases, on every engine that is installed;
-    one that fails is not in the bundle, and the command ends with exit code 5.
+    one that fails is not in the bundle, and the command ends with exit code 5. With --max-drop the smallest artifacts
+    are searched for that lose no more quality than that; where there are none, the command ends with exit code 6.
 
     \b
     aetool export model --onnx
     aetool export model --precision float32,int8
     aetool export autoencoder.keras --data windows.npy -o sensor.aepkg
     aetool export --encoder encoder.h5 --decoder decoder.h5
+    aetool export model --tflite --max-drop psnr:0.5
     """
     from aetool_exporters.pipeline import ExportOptions, check_output
 
@@ -98,10 +104,11 @@ def command(
     if not dry_run:
         log(f"reading {model.shown}")
     loaded = _load(model)
-    samples = _samples(loaded, data)
+    samples = _samples(loaded, data, budget.labels)
     if samples is None:
         log("no real samples were given, so parity is checked on made-up ones; better: --data FILE")
     options = replace(options, quantization=reduced.quantization(loaded, log))
+    options = budget.applied(options, loaded, samples, data, reduced)
     if dry_run:
         _tell_plan(loaded, target, options, as_json)
     else:
@@ -124,13 +131,13 @@ def _load(request: ModelRequest) -> Model:
     return loaded
 
 
-def _samples(loaded: Model, data: str | None) -> Samples | None:
+def _samples(loaded: Model, data: str | None, label: str) -> Samples | None:
     from aetool.model import read_for
     from aetool_exporters.cases import Samples
 
     if data is None:
         return loaded.samples
-    values = read_for(loaded.reference, data, log)
+    values = read_for(loaded.reference, data, log, label)
     if loaded.samples is None:
         return Samples.of(values)
     return Samples(values, loaded.samples.minimum, loaded.samples.maximum)
@@ -146,26 +153,44 @@ def _read_license(path: Path | None) -> str | None:
 
 
 def _export(
-    loaded: Model, name: str, target: Path, samples: Samples | None, options: ExportOptions, as_json: bool
+    loaded: Model,
+    name: str,
+    target: Path,
+    samples: Samples | None,
+    options: ExportOptions,
+    as_json: bool,
 ) -> None:
     from aetool_exporters.pipeline import export_reference
 
-    log(f"converting to {' and '.join(options.formats)} at {' and '.join(options.precisions)}, then verifying")
+    log(f"converting to {' and '.join(options.formats)} at {_precisions(options)}, then verifying")
     checks: list[Check] = []
+    frontiers: list[Frontier] = []
     try:
-        bundle = export_reference(loaded.reference, target, name, samples, options, checks.append, log)
-    except ParityError as error:
+        bundle = export_reference(
+            loaded.reference, target, name, samples, options, checks.append, log, frontiers.append
+        )
+    except (ParityError, BudgetError) as error:
         if not as_json:
-            echo_checks(checks)
-        fail(error, {"bundle": str(target), "checks": list(map(check_json, checks))}, as_json=as_json)
+            echo_frontiers(frontiers)
+            if checks:
+                echo_checks(checks)
+        failed = {"bundle": str(target), "checks": list(map(check_json, checks)), **budgets_json(frontiers)}
+        fail(error, failed, as_json=as_json)
     if as_json:
-        emit_json(_document(bundle, checks))
+        emit_json({**_document(bundle, checks), **budgets_json(frontiers)})
         return
+    echo_frontiers(frontiers)
     echo_checks(checks)
     click.echo()
     _echo_files(bundle)
     click.echo(f"sha256 of the bundle {bundle.digest}")
     next_step(f"aetool inspect {target}, or aetool verify {target} on the device")
+
+
+def _precisions(options: ExportOptions) -> str:
+    if options.budget is None:
+        return " and ".join(options.precisions)
+    return f"{' or '.join(options.precisions) or 'reduced precision'} such that {options.budget.budget} is kept"
 
 
 def _echo_files(bundle: Bundle) -> None:

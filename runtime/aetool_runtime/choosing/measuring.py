@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -99,8 +99,8 @@ def measure(
     """Load, check and time candidates.
 
     Args:
-        budget: about how many seconds it may take. Half of it at most goes into loading, but the first candidate is
-            always loaded and run; what there is no time for is left out.
+        budget: about how many seconds it may take. Half of it at most goes into loading, but candidates are loaded
+            until one can be used, and each that was is run; what there is no time for is left out.
         clock: seconds.
         every: time all of them to the end, for a table; else the slow ones are left as soon as they are known.
 
@@ -113,7 +113,7 @@ def measure(
     problems: dict[Candidate, str] = {}
     try:
         for candidate in candidates:
-            if contenders and clock() - start > budget / 2:
+            if _usable(contenders, problems) and clock() - start > budget / 2:
                 problems[candidate] = "no time was left to load it"
                 continue
             try:
@@ -122,13 +122,16 @@ def measure(
                 contender.call(array, clock)
             except AetoolError as error:
                 problems[candidate] = error.what
-        running = [c for c in contenders if c.candidate not in problems and c.parity <= 1]
-        _take_turns(running, array, start + budget, clock, every)
+        _take_turns(_usable(contenders, problems), array, start + budget, clock, every)
     finally:
         for contender in contenders:
             contender.close()
     by_candidate = {contender.candidate: contender for contender in contenders}
     return [_measurement(bundle, c, by_candidate.get(c), problems.get(c, ""), batch_size) for c in candidates]
+
+
+def _usable(contenders: Sequence[_Contender], problems: Mapping[Candidate, str]) -> list[_Contender]:
+    return [contender for contender in contenders if contender.candidate not in problems and contender.parity <= 1]
 
 
 def _load(bundle: Bundle, candidate: Candidate, clock: Clock) -> _Contender:

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
 
-from aetool_exporters.drift.alignment import Match
 from aetool_exporters.drift.measure import best_fit, likeness
 from aetool_exporters.drift.program import Program, as_array
+from aetool_exporters.drift.progress import Match
 from aetool_exporters.drift.ranges import activation_causes, weight_causes
 from aetool_exporters.drift.report import Cause
 from aetool_exporters.drift.trace import Tensor, Trace

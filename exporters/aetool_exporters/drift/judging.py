@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from aetool_exporters.drift.alignment import Match
 from aetool_exporters.drift.diagnosis import diagnose, suspicions
 from aetool_exporters.drift.measure import ratio
 from aetool_exporters.drift.program import Program
+from aetool_exporters.drift.progress import Match
 from aetool_exporters.drift.ranges import activation_causes
 from aetool_exporters.drift.report import Cause, LayerDrift
 from aetool_exporters.drift.trace import Tensor, Trace

@@ -11,7 +11,7 @@ import numpy as np
 from aetool_runtime.parity import MAX_SNR, signal_to_noise
 from aetool_runtime.specs import Array, OutputScale
 
-__all__ = ["Fit", "balanced_likeness", "best_fit", "layouts", "likeness", "ratio"]
+__all__ = ["Fit", "balanced_likeness", "best_fit", "layouts", "likeness", "most_alike", "ratio"]
 
 _PLAIN = OutputScale((0.0,), (1.0,))
 
@@ -84,6 +84,25 @@ def best_fit(expected: Array, met: Array | None) -> Fit | None:
         return None
     fits = (Fit(likeness(expected, values), layout, values) for layout, values in layouts(met, expected.shape))
     return max(fits, key=lambda fit: fit.likeness, default=None)
+
+
+def most_alike(expected: Array, met: Array) -> Fit:
+    """The layout of ``met`` that correlates best with ``expected``, which has as many values; scales do not matter.
+
+    The fit's likeness is the correlation, −1 to 1.
+    """
+    wanted = np.asarray(expected, np.float64).reshape(-1)
+    fits = [Fit(_correlation(wanted, values), layout, values) for layout, values in layouts(met, expected.shape)]
+    return max(fits, key=lambda fit: fit.likeness, default=Fit(-1.0, "", expected))
+
+
+def _correlation(one: Array, other: Array) -> float:
+    values = np.asarray(other, np.float64).reshape(-1)
+    if not np.all(np.isfinite(values)):
+        return -1.0
+    first, second = one - one.mean(), values - values.mean()
+    size = float(np.linalg.norm(first) * np.linalg.norm(second))
+    return float(first @ second) / size if size else 0.0
 
 
 def layouts(met: Array, shape: Sequence[int]) -> Iterator[tuple[str, Array]]:

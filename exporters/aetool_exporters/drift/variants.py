@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from aetool_exporters.drift.alignment import Match
 from aetool_exporters.drift.measure import likeness
 from aetool_exporters.drift.program import Operation, Program, Values, as_array
+from aetool_exporters.drift.progress import Match
 from aetool_exporters.drift.report import Cause
 from aetool_runtime.specs import Array
 

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from aetool_exporters.cases import Samples
-from aetool_exporters.drift.alignment import Match, align
+from aetool_exporters.drift.alignment import align
 from aetool_exporters.drift.judging import Judge
 from aetool_exporters.drift.measure import best_fit, ratio
 from aetool_exporters.drift.program import Program, as_array, build_program
+from aetool_exporters.drift.progress import Match
 from aetool_exporters.drift.report import Cause, DriftReport
 from aetool_exporters.drift.trace import Trace
 from aetool_exporters.judgement import EXACT

@@ -8,8 +8,8 @@ from itertools import permutations
 
 import numpy as np
 
-from aetool_exporters.drift.alignment import Match
 from aetool_exporters.drift.program import Operation, Program, as_array
+from aetool_exporters.drift.progress import Match
 from aetool_exporters.drift.report import Cause
 from aetool_exporters.drift.trace import Constant, Trace
 from aetool_runtime.specs import Array

@@ -6,6 +6,8 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from aetool_runtime.parity import MAX_SNR
+
 if TYPE_CHECKING:
     from aetool_runtime import Bundle
     from aetool_runtime.choosing.measuring import Measurement
@@ -65,7 +67,7 @@ def row_cells(row: Mapping[str, Any]) -> tuple[str, ...]:
         _number(row["peak_memory_bytes"], 2**-20, ",.0f"),
         _number(row["load_seconds"], 1e3, ",.1f"),
         _number(row["bytes"], 2**-10, ",.0f"),
-        _number(row["psnr_db"], 1, ".1f"),
+        "inf" if row["snr_db"] == MAX_SNR else _number(row["psnr_db"], 1, ".1f"),
         _number(row["snr_db"], 1, ".1f"),
         _number(row["parity"], 1, ".2g"),
         row["problem"],

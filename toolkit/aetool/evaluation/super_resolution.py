@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from aetool.data.packages import import_package
 from aetool.evaluation.quality import psnr
 from aetool.evaluation.subject import Subject, spread
+from aetool_exporters.budget.metrics import structural_similarity
 from aetool_runtime.specs import Array
 
 __all__ = ["Enlarged", "SuperResolution", "measure_super_resolution", "structural_similarity"]
@@ -60,19 +61,3 @@ def _bicubic(images: Array, factor: int) -> NDArray[np.float32]:
 
     planes = np.moveaxis(np.asarray(images, np.float32), -1, 1)
     return np.stack([np.stack([enlarge(plane) for plane in one], axis=-1) for one in planes])
-
-
-def structural_similarity(one: Array, other: Array, peak: float) -> float:
-    """Mean SSIM of images [n, height, width, c] (Wang 2004: Gaussian window of deviation 1.5, 11×11, per channel)."""
-    ndimage = import_package("scipy.ndimage", extra="train")
-
-    def mean(values: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.asarray(ndimage.gaussian_filter(values, (0, 1.5, 1.5, 0), truncate=3.5))
-
-    a, b = np.asarray(one, np.float64), np.asarray(other, np.float64)
-    mean_a, mean_b = mean(a), mean(b)
-    variance_a, variance_b = mean(a * a) - mean_a**2, mean(b * b) - mean_b**2
-    covariance = mean(a * b) - mean_a * mean_b
-    c1, c2 = (0.01 * peak) ** 2, (0.03 * peak) ** 2
-    ratio = (2 * mean_a * mean_b + c1) * (2 * covariance + c2)
-    return float((ratio / ((mean_a**2 + mean_b**2 + c1) * (variance_a + variance_b + c2))).mean())

@@ -1,7 +1,7 @@
 """Constant weights as integers.
 
-``dynamic_range`` stores weights as int8 and computes in float32. The other way, quantizing activations as they come, was
-measured (ONNX Runtime 1.31, one thread, AVX512-VNNI; time relative to float32 at batch 1 / 256, and signal-to-noise):
+``dynamic_range`` stores weights as int8 and computes in float32. The other way, quantizing activations as they come,
+was measured (ONNX Runtime 1.31, one thread, AVX512-VNNI; time relative to float32 at batch 1 / 256, signal-to-noise):
 
 | model | weights alone | activations as well |
 |---|---|---|
@@ -10,8 +10,8 @@ measured (ONNX Runtime 1.31, one thread, AVX512-VNNI; time relative to float32 a
 | LSTM 64 | 0.99 / 1.09, 38 dB | 0.64 / 0.87, 35 dB |
 | convolutions, 16 channels | 0.98 / 1.10, 44 dB | 1.40 / 1.83, 40 dB |
 
-It is faster where products are large, but takes its ranges from the whole batch: what comes out for a sample would depend
-on the samples beside it. Where speed matters, int8 has it without that.
+It is faster where products are large, but takes its ranges from the whole batch: what comes out for a sample would
+depend on the samples beside it. Where speed matters, int8 has it without that.
 """
 
 from __future__ import annotations

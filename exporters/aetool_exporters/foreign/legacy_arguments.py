@@ -18,6 +18,8 @@ RENAMED_CLASSES = {
     "BatchNormalizationV1": "BatchNormalization",
     "BatchNormalizationV2": "BatchNormalization",
     "SyncBatchNormalization": "BatchNormalization",
+    "CuDNNLSTM": "LSTM",
+    "CuDNNGRU": "GRU",
     "LSTMV1": "LSTM",
     "LSTMV2": "LSTM",
     "UnifiedLSTM": "LSTM",

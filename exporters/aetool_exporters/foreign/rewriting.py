@@ -77,6 +77,7 @@ class _Rewriter:
         self.result.objects |= {
             "TakeMean": stand_ins.TakeMean,
             "TensorFunction": stand_ins.TensorFunction,
+            "ThresholdedReLU": stand_ins.ThresholdedReLU,
             "hard_sigmoid_of_keras_2": stand_ins.hard_sigmoid_of_keras_2,
             **surgery.custom,
         }
@@ -118,6 +119,11 @@ class _Rewriter:
 
     def _layer(self, entry: Entry, path: str, siblings: Mapping[str, Entry]) -> None:
         _never_training(entry)
+        if entry["class_name"] == "CuDNNGRU":
+            entry["config"]["reset_after"] = True
+        if entry["class_name"] == "ThresholdedReLU" and not hasattr(self._keras.layers, "ThresholdedReLU"):
+            self._stand_in(entry, "ThresholdedReLU", {"theta": _number(entry["config"].get("theta", 1.0))})
+            return
         entry["class_name"] = RENAMED_CLASSES.get(entry["class_name"], entry["class_name"])
         function = self._surgery.replacement(path)
         if function is not None:
@@ -249,6 +255,11 @@ def _is_custom(entry: Entry) -> bool:
 
 def _is_operation(entry: Entry) -> bool:
     return str(entry.get("module", "")).startswith(("keras.src.ops", "keras.ops"))
+
+
+def _number(value: Any) -> float:
+    """Old files have numbers as arrays, too."""
+    return float(value["value"] if isinstance(value, dict) else value)
 
 
 def _never_training(entry: Entry) -> None:

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from aetool_exporters.foreign.tensor_functions import TENSOR_FUNCTIONS, resolve
 
-__all__ = ["TakeMean", "TensorFunction", "channels_first", "hard_sigmoid_of_keras_2", "replacement"]
+__all__ = ["TakeMean", "TensorFunction", "ThresholdedReLU", "channels_first", "hard_sigmoid_of_keras_2", "replacement"]
 
 
 class TakeMean(keras.layers.Layer):  # type: ignore[misc]
@@ -25,6 +25,20 @@ class TakeMean(keras.layers.Layer):  # type: ignore[misc]
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "mean": self.mean}
+
+
+class ThresholdedReLU(keras.layers.Layer):  # type: ignore[misc]
+    """Which Keras 3 has no more: ``x`` where ``x > theta``, else 0."""
+
+    def __init__(self, theta: float, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.theta = theta
+
+    def call(self, values: Any) -> Any:
+        return values * keras.ops.cast(values > self.theta, values.dtype)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "theta": self.theta}
 
 
 class TensorFunction(keras.layers.Layer):  # type: ignore[misc]

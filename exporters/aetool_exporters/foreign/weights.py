@@ -7,6 +7,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
+from aetool_exporters.foreign.cudnn import from_cudnn
 from aetool_exporters.foreign.model_file import ModelFile
 from aetool_exporters.reason import reason
 from aetool_runtime.errors import ModelError
@@ -53,7 +54,8 @@ def _load_by_layer(model: Any, group: Any, replaced: Collection[str]) -> None:
             raise ValueError(f"{len(saved)} layers have weights in the file, {len(layers)} in the model")
         saved = dict(zip(layers, saved.values(), strict=True))
     for name, layer in layers.items():
-        variables, values = _ordered(layer), saved[name]
+        variables = _ordered(layer)
+        values = from_cudnn([tuple(variable.shape) for variable in variables], saved[name])
         if [tuple(v.shape) for v in variables] != [v.shape for v in values]:
             raise ValueError(f"those of layer {name!r} have the shapes {[v.shape for v in values]}")
         for variable, value in zip(variables, values, strict=True):

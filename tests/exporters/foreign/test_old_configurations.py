@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import h5py
 import keras
 import numpy as np
 import pytest
@@ -229,6 +230,50 @@ def test_channels_first_is_computed_on_a_cpu(tmp_path: Path) -> None:
     given = np.random.default_rng(3).normal(size=(2, 8, 6, 2)).astype(np.float32)
     wanted = np.moveaxis(np.asarray(last(given)), -1, 1)
     np.testing.assert_allclose(np.asarray(met(np.moveaxis(given, -1, 1))), wanted, atol=1e-5)
+
+
+class TestLayersThatAreNoMore:
+    @pytest.mark.parametrize("kind", ["LSTM", "GRU"])
+    @pytest.mark.parametrize("both_ways", [False, True])
+    def test_layers_for_gpus_only(self, tmp_path: Path, kind: str, both_ways: bool) -> None:
+        layer_of = getattr(layers, kind)(4, name="rnn")
+        recurrent = layers.Bidirectional(layer_of, name="rnn") if both_ways else layer_of
+        model = scrambled(keras.Sequential([keras.Input((5, 3)), recurrent]))
+        config = as_keras_2(model)
+        entries = [layer(config, "rnn")]
+        if both_ways:
+            entries = [entries[0]["config"]["layer"], entries[0]["config"]["backward_layer"]]
+        for entry in entries:
+            kept = ("name", "units", "return_sequences", "go_backwards", "dtype", "trainable")
+            entry["class_name"] = f"CuDNN{kind}"
+            entry["config"] = {key: value for key, value in entry["config"].items() if key in kept}
+        path = write_h5(tmp_path / "model.h5", model, config, "2.2.4")
+        with h5py.File(path, "r+") as file:
+            group = file["model_weights/rnn"]
+            names = [name.decode() if isinstance(name, bytes) else name for name in group.attrs["weight_names"]]
+            for place in range(0, len(names), 3):
+                self.replace(group, names[place : place + 3], 4 if kind == "LSTM" else 3)
+        np.testing.assert_allclose(computed(load_keras(path)), computed(model), atol=1e-6)
+
+    @staticmethod
+    def replace(group: Any, names: list[str], gates: int) -> None:
+        """Write kernel, recurrent kernel and bias as cuDNN has them: the way back of what is tested."""
+        kernel, recurrent, bias = (group[name][()] for name in names)
+        kernel = np.hstack([gate.reshape(gate.shape[::-1], order="F").T for gate in np.hsplit(kernel, gates)])
+        recurrent = np.hstack([gate.T for gate in np.hsplit(recurrent, gates)])
+        bias = np.concatenate([0.25 * bias, 0.75 * bias]) if gates == 4 else bias.reshape(-1)
+        for name, value in zip(names, (kernel, recurrent, bias), strict=True):
+            del group[name]
+            group[name] = value
+
+    def test_a_threshold(self, tmp_path: Path) -> None:
+        model = scrambled(keras.Sequential([keras.Input((5,)), layers.Dense(5), layers.ReLU(name="threshold")]))
+        config = as_keras_2(model)
+        entry = layer(config, "threshold")
+        entry |= {"class_name": "ThresholdedReLU", "config": {"name": "threshold", "theta": 0.7}}
+        met = computed(load_keras(write_h5(tmp_path / "model.h5", model, config)))
+        linear = computed(keras.Model(model.inputs, model.layers[0].output))
+        np.testing.assert_allclose(met, np.where(linear > 0.7, linear, 0), atol=1e-6)
 
 
 class TestRefusals:

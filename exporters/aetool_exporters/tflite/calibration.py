@@ -64,6 +64,8 @@ def calibrate(
     latents: list[Array] = []
     result = {}
     for entry in sorted(model.signatureDefs, key=lambda entry: entry.signatureKey != b"encode"):
+        if entry.signatureKey == b"reconstruct":  # both others in turn
+            continue
         key = entry.signatureKey.decode()
         watched = _watched(model, model.subgraphs[entry.subgraphIndex])
         observers = {index: _Observer(calibration.method, dtype) for index in watched}

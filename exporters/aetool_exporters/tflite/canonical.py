@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-__all__ = ["canonicalize"]
+__all__ = ["canonicalize", "store_once"]
 
 _DESCRIPTION = "aetool"
 _KEPT_METADATA = b"min_runtime_version"
@@ -34,7 +34,7 @@ def canonicalize(model: Any, keys: Sequence[str], metadata: Mapping[str, str], *
     for key in sorted(metadata):
         model.buffers.append(schema.BufferT(np.frombuffer(metadata[key].encode(), np.uint8)))
         model.metadata.append(schema.MetadataT(key, len(model.buffers) - 1))
-    _store_once(model)
+    store_once(model)
 
 
 def _order_subgraphs(model: Any, keys: Sequence[str]) -> None:
@@ -74,7 +74,7 @@ def _name_tensors(model: Any, *, inside: bool) -> None:
             subgraph.tensors[item.tensorIndex].name = f"{subgraph.name}/{item.name.decode()}"
 
 
-def _store_once(model: Any) -> None:
+def store_once(model: Any) -> None:
     """Equal constants share a buffer; everything without data shares the first, which the schema keeps empty."""
     kept = [schema.BufferT()]
     places: dict[bytes, int] = {b"": 0}

@@ -1,7 +1,7 @@
-"""Tensors that integers would be too coarse for, by what calibration saw of them.
+"""Tensors and kernels that integers would be too coarse for, by what calibration saw of them.
 
 Such are values that vary little around a large offset (the integers must reach zero, for padding), and channels of very
-different size whose weights make up for it.
+different size, together with the weights that make up for it.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from aetool_exporters.quantization.affine import Affine
 from aetool_exporters.tflite.calibration import Statistics
 from aetool_exporters.tflite.editing import GraphEditor, operator_name
 from aetool_exporters.tflite.kernels import CARRIED, WEIGHTED
-from aetool_exporters.tflite.weights import energy_of_inputs
+from aetool_exporters.tflite.weights import energy_of_inputs, wants_channels
 from aetool_runtime.specs import Array
 
-__all__ = ["coarse_tensors", "operators_around"]
+__all__ = ["coarse_kernels", "coarse_tensors", "operators_around"]
 
 _LEAST_RATIO = 100.0  # 20 dB: eight bits usually leave 35
 
@@ -39,6 +39,26 @@ def coarse_tensors(editor: GraphEditor, statistics: Mapping[int, Statistics], dt
             sources = {int(i) for i in maker.inputs if int(i) in statistics} - found
             found |= sources
             waiting += sources
+    return found
+
+
+def coarse_kernels(editor: GraphEditor, statistics: Mapping[int, Statistics], *, per_channel: bool) -> set[int]:
+    """Places of operations whose weights, rounded to int8, would leave less than 20 dB of what they make."""
+    found = set()
+    for place, operator in enumerate(editor.subgraph.operators):
+        index, energy = _weighed_input(editor, operator)
+        if energy is None or index not in statistics or len(energy) % len(statistics[index].variance):
+            continue
+        kernel = editor.constant(int(operator.inputs[WEIGHTED[operator_name(editor.model, operator)].kernel]))
+        assert kernel is not None
+        variance = np.resize(statistics[index].variance, len(energy))
+        apart = per_channel and (kernel.ndim > 2 or wants_channels(kernel, 0))
+        reach = np.abs(kernel).max(axis=tuple(range(1, kernel.ndim)) if apart else None) / 127
+        count = kernel.size / len(energy) / len(kernel)  # places of the kernel that each channel meets
+        steps = float(np.sum(np.broadcast_to(reach, len(kernel)) ** 2)) / 12
+        noise = steps * count * float(variance.sum())
+        if 0 < float(energy @ variance) < _LEAST_RATIO * noise:
+            found.add(place)
     return found
 
 

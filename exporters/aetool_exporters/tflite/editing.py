@@ -111,6 +111,7 @@ class GraphEditor:
 
 _OPTIONS = {
     "ADD": "AddOptions",
+    "CAST": "CastOptions",
     "DEQUANTIZE": "DequantizeOptions",
     "MUL": "MulOptions",
     "QUANTIZE": "QuantizeOptions",

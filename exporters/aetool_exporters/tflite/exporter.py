@@ -24,12 +24,17 @@ class TfliteExporter:
     """Keras → TFLite through a SavedModel. See ``Exporter``.
 
     The float graph of the last reference is kept: TensorFlow is asked once for all precisions below float32.
+
+    Attributes:
+        operation_layers: path of a file of reduced precision that was made → graph → for each of its operations the
+            Keras layer that it came from, or "". For ``microcontroller.obstacles``.
     """
 
     format = "tflite"
     precisions: tuple[str, ...] = PRECISIONS
 
     def __init__(self) -> None:
+        self.operation_layers: dict[str, dict[str, list[str]]] = {}
         self._last: tuple[Reference, tuple[int, ...], FloatCore] | None = None
 
     def export(self, reference: Reference, request: ExportRequest) -> Exported:
@@ -48,7 +53,7 @@ class TfliteExporter:
         for signature in wanted:
             for spec in (signature.interface.given, *signature.interface.returned):
                 _check_sizes(spec)
-        path = f"tflite/model.{request.precision}.tflite"
+        path = _path(request)
         try:
             data, wanted, notices = self._build(reference, request, wanted)
         except ImportError as error:
@@ -71,7 +76,12 @@ class TfliteExporter:
         core = self._core(reference, request.sample_shape, wanted)
         made = reduce(core, reference, wanted, request.precision, request.quantization)
         described = _with_types(metadata, made.signatures)
-        return finish(made.model, made.signatures, described, named=False), made.signatures, made.notices
+        data = finish(made.model, made.signatures, described, named=False)
+        self.operation_layers[_path(request)] = {
+            graph.name: [made.layers.get(id(operator), "") for operator in graph.operators or ()]
+            for graph in made.model.subgraphs
+        }
+        return data, made.signatures, made.notices
 
     def _core(self, reference: Reference, sample_shape: tuple[int, ...], wanted: tuple[Signature, ...]) -> FloatCore:
         from aetool_exporters.tflite.reduced import float_core
@@ -79,6 +89,10 @@ class TfliteExporter:
         if self._last is None or self._last[0] is not reference or self._last[1] != sample_shape:
             self._last = (reference, sample_shape, float_core(reference, wanted))
         return self._last[2]
+
+
+def _path(request: ExportRequest) -> str:
+    return f"tflite/model.{request.precision}.tflite"
 
 
 def _with_types(metadata: Mapping[str, str], wanted: tuple[Signature, ...]) -> dict[str, str]:

@@ -129,26 +129,32 @@ class _Rewriting:
     def _weighted(self, operator: Any, name: str) -> None:
         places = WEIGHTED[name]
         inputs = [int(index) for index in operator.inputs]
-        inputs_data = inputs[places.data]
-        data = self._as_integer(inputs_data)
-        scale = self.affine[data].scale
-        bias = self.editor.constant(inputs[places.bias]) if len(inputs) > places.bias else None
+        real = inputs[places.data]
+        inputs[places.data] = self._as_integer(real)
+        scale = self.affine[inputs[places.data]].scale
         kernel = self.editor.constant(inputs[places.kernel])
+        bias = self._bias(inputs, name)
         assert kernel is not None
         per_channel = self.options.per_channel and (name != "FULLY_CONNECTED" or wants_channels(kernel, places.axis))
         made = quantize_kernel(kernel, places.axis, per_channel=per_channel, bias=bias, input_scale=scale)
-        held = self.statistics.get(inputs_data)
         none = [0] * len(made.scales)
-        inputs[places.data] = data
         inputs[places.kernel] = self.editor.add_constant(made.values, as_parameters(made.scales, none, places.axis))
         if bias is not None:
-            if name in _CORRECTED and held is not None:
-                bias = bias + mean_error(kernel, made, held.mean)
+            if name in _CORRECTED and real in self.statistics:
+                bias = bias + mean_error(kernel, made, self.statistics[real].mean)
             values, units = quantize_bias(bias, made.scales, scale, _BIAS[self.options.dtype])
-            inputs[places.bias] = self.editor.add_constant(values, as_parameters(units, none))
+            inputs[places.bias :] = [self.editor.add_constant(values, as_parameters(units, none))]
         operator.inputs = np.array(inputs, np.int32)
         output = int(operator.outputs[0])
         self._becomes_integer(output, self._finest(output))
+
+    def _bias(self, inputs: list[int], name: str) -> Any:
+        """The bias, or zeros where there is none but one is needed for what rounding takes away; else ``None``."""
+        places = WEIGHTED[name]
+        bias = self.editor.constant(inputs[places.bias]) if len(inputs) > places.bias else None
+        if bias is not None or name not in _CORRECTED:
+            return bias
+        return np.zeros(self.editor.subgraph.tensors[inputs[places.kernel]].shape[places.axis], np.float32)
 
     def _finest(self, index: int) -> Affine:
         """The quantization of what is known of a tensor's values; no wider than the function that reads it looks."""

@@ -36,8 +36,8 @@ class Notices:
         return (
             *(self._without_kernel(layer, operations) for layer, operations in self._lacking.items()),
             *(
-                f"{layer} stays in float32: {self._precision} would leave less than 20 dB of the values that it reads "
-                "or makes, for their offset or their differences in size; normalize the data"
+                f"{layer} stays in float32: {self._precision} would leave less than 20 dB of what it reads or makes, "
+                "for its offset or its differences in size; normalize the data"
                 for layer in self._coarse
             ),
             *(f"{layer} stays in float32: its weights are too large for float16" for layer in self._too_large),

@@ -14,10 +14,11 @@ from aetool_exporters.quantization.affine import Affine
 from aetool_exporters.reference import Reference
 from aetool_exporters.request import QuantizationOptions
 from aetool_exporters.tflite.calibration import Statistics, calibrate
-from aetool_exporters.tflite.coarseness import coarse_tensors, operators_around
+from aetool_exporters.tflite.coarseness import coarse_kernels, coarse_tensors, operators_around
+from aetool_exporters.tflite.composition import compose, of_both
 from aetool_exporters.tflite.conversion import convert
 from aetool_exporters.tflite.editing import GraphEditor, operator_name, sweep
-from aetool_exporters.tflite.flatbuffer import read
+from aetool_exporters.tflite.flatbuffer import read, write
 from aetool_exporters.tflite.inspection import check_operators
 from aetool_exporters.tflite.integer_interface import aligned, integer_spec
 from aetool_exporters.tflite.integers import IntegerOptions, quantize_graph
@@ -51,11 +52,19 @@ class FloatCore:
 
 @dataclass(frozen=True)
 class Reduced:
-    """The ``ModelT`` of a reduced precision, what it takes and returns, and what the user should know."""
+    """A reduced precision.
+
+    Args:
+        model: the ``ModelT``.
+        signatures: what it takes and returns.
+        notices: what the user should know.
+        layers: identity of an ``OperatorT`` → the Keras layer that it came from.
+    """
 
     model: Any
     signatures: tuple[Signature, ...]
     notices: tuple[str, ...]
+    layers: Mapping[int, str]
 
 
 def float_core(reference: Reference, wanted: tuple[Signature, ...]) -> FloatCore:
@@ -65,13 +74,16 @@ def float_core(reference: Reference, wanted: tuple[Signature, ...]) -> FloatCore
         UnsupportedOperatorError, ConversionError: see ``convert``.
     """
     core = replace(reference, normalization=Normalization())
+    halves = tuple(signature for signature in wanted if signature.role != "autoencoder")
     try:
         with marked_layers(core) as names:
-            data = convert(core, wanted, ())
+            model = read(convert(core, halves, ()))
     except ConversionError:
-        data, names = convert(core, wanted, layer_names(core)), {}  # says the same with the layers' own names
-    check_operators(read(data))
-    return FloatCore(data, names)
+        model, names = read(convert(core, halves, layer_names(core))), {}  # says the same with the layers' own names
+    check_operators(model)
+    if len(halves) < len(wanted):
+        compose(model)
+    return FloatCore(write(model), names)
 
 
 def reduce(
@@ -98,7 +110,7 @@ def reduce(
     for entry in work.entries() if not integer_io else ():
         wrap(GraphEditor(work.model, work.model.subgraphs[entry.subgraphIndex]), entry, reference.normalization)
     sweep(work.model)
-    return Reduced(work.model, wanted, work.notices.sentences())
+    return Reduced(work.model, wanted, work.notices.sentences(), work.layers)
 
 
 class _Work:
@@ -111,6 +123,7 @@ class _Work:
         self.options = options
         self.model = read(core.data)
         self.notices = Notices(precision)
+        self.layers: dict[int, str] = {}
 
     def entries(self) -> list[Any]:
         return sorted(self.model.signatureDefs, key=lambda entry: _ORDER.index(entry.signatureKey.decode()))
@@ -128,13 +141,19 @@ class _Work:
 
     def _narrow(self, subgraph: Any) -> None:
         editor = GraphEditor(self.model, subgraph)
-        layers = layers_of_operators(subgraph, self.core.layers)
+        layers = self._layers(subgraph)
         kept = self._kept(layers)
         if self.precision == "float16":
             for place in halve_constants(editor, kept):
                 self.notices.too_large(layers[place])
         else:
             quantize_weights(editor, kept, per_channel=self.options.per_channel)
+
+    def _layers(self, subgraph: Any) -> list[tuple[str, ...]]:
+        layers = layers_of_operators(subgraph, self.core.layers)
+        pairs = zip(subgraph.operators or (), layers, strict=True)
+        self.layers |= {id(operator): names[0] for operator, names in pairs if names}
+        return layers
 
     def _kept(self, layers: list[tuple[str, ...]]) -> set[int]:
         return {place for place, names in enumerate(layers) if self.options.float_layers & set(names)}
@@ -149,27 +168,32 @@ class _Work:
             )
         dtype = _ACTIVATIONS[self.precision]
         statistics = calibrate(self.core.data, self.reference, self.options.calibration, dtype)
+        if len(self.model.signatureDefs) > len(statistics):
+            statistics["reconstruct"] = of_both(self.model, statistics["encode"], statistics["decode"])
+        latents = {e.signatureKey: _index(e, b"latent") for e in self.entries() if e.signatureKey != b"reconstruct"}
+        latents[b"reconstruct"] = latents.get(b"encode", -1)  # begins like it
         latent: Affine | None = None
         found: dict[str, dict[str, Affine]] = {}
         for entry in self.entries():
             key = entry.signatureKey.decode()
-            found[key] = self._signature(entry, statistics[key], dtype, latent)
+            given = {latents[entry.signatureKey]: latent} if latent else {}
+            found[key] = self._signature(entry, statistics[key], dtype, given)
             latent = found[key].get("latent", latent)
         if not self.options.integer_io:
             return wanted
         return tuple(self._with_integers(signature, found[signature.key], dtype) for signature in wanted)
 
     def _signature(
-        self, entry: Any, statistics: Mapping[int, Statistics], dtype: str, latent: Affine | None
+        self, entry: Any, statistics: Mapping[int, Statistics], dtype: str, given: Mapping[int, Affine]
     ) -> dict[str, Affine]:
         """Rewrite one signature's graph; returns the quantization of its inputs and outputs that have one."""
         editor = GraphEditor(self.model, self.model.subgraphs[entry.subgraphIndex])
-        layers = layers_of_operators(editor.subgraph, self.core.layers)
+        layers = self._layers(editor.subgraph)
         places = {item.name.decode(): int(item.tensorIndex) for item in (*entry.inputs, *entry.outputs)}
-        given = {places["latent"]: latent} if latent and entry.inputs[0].name == b"latent" else {}
         coarse = coarse_tensors(editor, statistics, dtype)
         self._refuse_coarse(places, coarse)
         chosen, around = self._kept(layers), operators_around(editor, coarse)
+        around |= coarse_kernels(editor, statistics, per_channel=self.options.per_channel)
         plan = make_plan(editor, dtype, statistics.keys(), chosen | around, self.options.integer_io)
         self.notices.stays(layers, around - chosen, [(p, _name(editor, p)) for p in plan.lacking])
         raw = {places[name] for name in ("input", "reconstruction") if name in places and self.options.integer_io}
@@ -208,6 +232,10 @@ class _Work:
         interface = signature.interface
         changed = replace(interface, given=spec_of(interface.given), returned=_all(map(spec_of, interface.returned)))
         return replace(signature, interface=changed)
+
+
+def _index(entry: Any, name: bytes) -> int:
+    return int(next(item.tensorIndex for item in (*entry.inputs, *entry.outputs) if item.name == name))
 
 
 def _all(specs: Iterable[TensorSpec]) -> tuple[TensorSpec, ...]:

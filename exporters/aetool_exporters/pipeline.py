@@ -18,7 +18,7 @@ from aetool_exporters.judgement import EXACT, Judge, Verdict, key_of
 from aetool_exporters.operators import count_operators
 from aetool_exporters.precision import check_precision
 from aetool_exporters.reference import Reference
-from aetool_exporters.request import Exporter, ExportRequest, QuantizationOptions
+from aetool_exporters.request import Exported, Exporter, ExportRequest, QuantizationOptions
 from aetool_runtime.atomic import check_target
 from aetool_runtime.backends import load_plugin, plugin_names
 from aetool_runtime.bundle import Bundle, looks_like_bundle, open_bundle
@@ -52,6 +52,7 @@ class ExportOptions:
         zip: one file instead of a folder.
         golden: ``real`` to let a few of the held-out samples travel in the bundle, ``synthetic`` to keep them private.
         license: the text that the bundle carries as its licence.
+        microcontroller: refuse TFLite files that an engine without floating point does not run.
         overwrite: replace what stands at the output.
         budget: of quality that may be lost: of each format the smallest artifacts that keep it are searched for among
             the reduced ``precisions`` (all that there are, where none is named) and delivered, beside ``float32`` where
@@ -65,6 +66,7 @@ class ExportOptions:
     zip: bool = False
     golden: str = "real"
     license: str | None = None
+    microcontroller: bool = False
     overwrite: bool = False
     budget: BudgetOptions | None = None
 
@@ -132,7 +134,8 @@ def export_reference(
         keeper = Keeper(options.budget, reference, request, options.precisions, judge, on_frontier, on_notice)
     for exporter, precision in jobs:
         exported = exporter.export(reference, replace(request, precision=precision))
-        for notice in exported.notices:
+        notices = [*exported.notices, *(_for_microcontroller(exported) if options.microcontroller else [])]
+        for notice in notices:
             on_notice(f"{exporter.format} {precision}: {notice}")
         judge.judge(exported, verdict)
     frontiers = keeper.keep(exporters, verdict) if keeper else []
@@ -143,6 +146,19 @@ def export_reference(
     if verdict.failed:
         raise _parity_error(verdict, output, bool(files))
     return open_bundle(output)
+
+
+def _for_microcontroller(exported: Exported) -> list[str]:
+    """What TFLite files need of a microcontroller; refuses those that do not run on one."""
+    files = [data for path, data in exported.files.items() if path.endswith(".tflite")]
+    if not files:
+        return []
+    from aetool_exporters.tflite.microcontroller import activation_arena, refuse_obstacles
+
+    for data in files:
+        refuse_obstacles(data)
+    arena = max(map(activation_arena, files))
+    return [f"runs without floating point; activations take at least {arena:,} bytes beside the weights"]
 
 
 def check_output(output: Path, *, overwrite: bool) -> None:

@@ -78,8 +78,8 @@ def _check_picture(output: Path) -> None:
 
 def _evaluate(model: Autoencoder, data: str, labels: str | None, clusters: int | None, seed: int) -> QualityReport:
     from aetool.data import open_labels
-    from aetool.running.feeding import feed
     from aetool.quality import compare_spaces, measure
+    from aetool.running.feeding import feed
 
     found = open_labels(data, labels or "")
     with progress(None, "evaluate") as bar:

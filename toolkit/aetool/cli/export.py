@@ -43,6 +43,9 @@ __all__ = ["command"]
 @reduced_options
 @budget_options
 @click.option("--opset", type=int, default=17, show_default=True, help="ONNX operator set.")
+@click.option(
+    "--triton", type=click.Path(path_type=Path), metavar="DIR", help="Write a Triton model repository as well."
+)
 @click.option("--zip", "as_zip", is_flag=True, help="Write one file instead of a folder.")
 @click.option(
     "--golden",
@@ -67,6 +70,7 @@ def command(
     reduced: Reduced,
     budget: BudgetFlags,
     opset: int,
+    triton: Path | None,
     as_zip: bool,
     golden: str,
     license_file: Path | None,
@@ -83,24 +87,29 @@ def command(
     \b
     aetool export model --onnx
     aetool export model --precision float32,int8
+    aetool export model --mcu
     aetool export autoencoder.keras --data windows.npy -o sensor.aepkg
     aetool export --encoder encoder.h5 --decoder decoder.h5
     aetool export model --tflite --max-drop psnr:0.5
     """
     from aetool_exporters.pipeline import ExportOptions, check_output
+    from aetool_exporters.triton import check_repository
 
     target = output or Path(f"{model.stem}.aepkg")
     check_name(name or model.stem)
     options = ExportOptions(
-        formats=_formats(onnx or ort, tflite, (*(["ort"] if ort else []), *formats)),
+        formats=_formats(onnx or ort, tflite or reduced.microcontroller, (*(["ort"] if ort else []), *formats)),
         precisions=reduced.precisions,
         opset=opset,
         zip=as_zip,
         golden=golden,
         license=_read_license(license_file),
+        microcontroller=reduced.microcontroller,
         overwrite=overwrite,
     )
     check_output(target, overwrite=overwrite or dry_run)
+    if triton is not None:
+        check_repository(triton, overwrite=overwrite or dry_run)
     if not dry_run:
         log(f"reading {model.shown}")
     loaded = _load(model)
@@ -112,7 +121,7 @@ def command(
     if dry_run:
         _tell_plan(loaded, target, options, as_json)
     else:
-        _export(loaded, name or loaded.name, target, samples, options, as_json)
+        _export(loaded, name or loaded.name, target, samples, options, triton, as_json)
 
 
 def _formats(onnx: bool, tflite: bool, others: tuple[str, ...]) -> tuple[str, ...]:
@@ -158,9 +167,11 @@ def _export(
     target: Path,
     samples: Samples | None,
     options: ExportOptions,
+    triton: Path | None,
     as_json: bool,
 ) -> None:
     from aetool_exporters.pipeline import export_reference
+    from aetool_exporters.triton import write_triton
 
     log(f"converting to {' and '.join(options.formats)} at {_precisions(options)}, then verifying")
     checks: list[Check] = []
@@ -176,6 +187,9 @@ def _export(
                 echo_checks(checks)
         failed = {"bundle": str(target), "checks": list(map(check_json, checks)), **budgets_json(frontiers)}
         fail(error, failed, as_json=as_json)
+    if triton is not None:
+        models = write_triton(bundle, triton, overwrite=options.overwrite)
+        log(f"Triton model repository {triton}: {', '.join(models)}")
     if as_json:
         emit_json({**_document(bundle, checks), **budgets_json(frontiers)})
         return

@@ -34,6 +34,7 @@ class Reduced:
     per_tensor: bool
     integer_io: bool
     float_layers: tuple[str, ...]
+    microcontroller: bool
 
     def quantization(self, loaded: Model, report: Report) -> QuantizationOptions:
         """With the data that were named, or a checkpoint's training samples.
@@ -78,10 +79,14 @@ def reduced_options(function: Callable[..., None]) -> Callable[..., None]:
         per_tensor: bool,
         integer_io: bool,
         float_layer: tuple[str, ...],
+        mcu: bool,
         **others: Any,
     ) -> None:
         names = tuple(dict.fromkeys(name.strip() for text in precision for name in text.split(",")))
-        reduced = Reduced(names or ("float32",), calibration, calibration_method, per_tensor, integer_io, float_layer)
+        default = "int8" if mcu else "float32"
+        reduced = Reduced(
+            names or (default,), calibration, calibration_method, per_tensor, integer_io or mcu, float_layer, mcu
+        )
         function(reduced=reduced, **others)
 
     options = [
@@ -100,6 +105,11 @@ def reduced_options(function: Callable[..., None]) -> Callable[..., None]:
         ),
         click.option("--per-tensor", is_flag=True, help="One scale for a whole kernel, for engines that want it."),
         click.option("--integer-io", is_flag=True, help="int8 graphs take and return integers themselves."),
+        click.option(
+            "--mcu",
+            is_flag=True,
+            help="For microcontrollers: TFLite, int8, integers in and out; says what stands in the way.",
+        ),
         click.option("--float-layer", multiple=True, metavar="LAYER", help="A layer that stays in float32."),
     ]  # fmt: skip
     for option in reversed(options):

@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: setup demo examples test check bench lock clean
+.PHONY: setup demo examples test check bench zoo lock clean
 
 setup: $(READY)
 
@@ -33,6 +33,10 @@ check: $(READY)  ## lint, types, boundaries
 bench: $(READY)  ## side by side with Keras and the bare engine; writes benchmarks/results
 	$(BIN)/python benchmarks/overhead.py
 	$(BIN)/python benchmarks/training.py
+
+MODELS ?= ../shared/models
+zoo: $(READY)  ## export every model under MODELS, each held against Keras independently; writes benchmarks/results/zoo.*
+	$(BIN)/python benchmarks/zoo.py $(MODELS)
 
 lock:  ## renew constraints.txt (versions and hashes, no addresses)
 	test -x build/lock/bin/uv || ($(PYTHON) -m venv build/lock && build/lock/bin/pip install --quiet uv)

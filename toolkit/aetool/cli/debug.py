@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -59,6 +60,8 @@ def command(
     """
     if against is None:
         raise UsageError("there is nothing to hold the bundle against", hint="--against MODEL")
+    if tolerance is not None and not math.isfinite(tolerance):
+        raise UsageError(f"--tolerance {tolerance}", expected="a number of dB, such as 20")
     if plot is not None:
         _check_plot(plot, overwrite)
     opened = open_bundle(bundle)
@@ -94,8 +97,10 @@ def _walk(
     from aetool.model import load_request, read_for
     from aetool_exporters.cases import Samples, synthetic_samples
     from aetool_exporters.drift import find_drift
+    from aetool_exporters.verification import check_tensors
 
     loaded = load_request(request)
+    check_tensors(bundle, loaded.reference)  # before samples are made up in the bundle's range
     samples, manifest = loaded.samples, bundle.manifest
     if data is not None:
         samples = Samples.of(read_for(loaded.reference, data, log))

@@ -68,9 +68,10 @@ def command(bundle: Path, against: ModelRequest | None, data: str | None, as_jso
 def _against(bundle: Bundle, request: ModelRequest, data: str | None) -> list[Check]:
     from aetool.model import load_request, read_for
     from aetool_exporters.cases import Samples, synthetic_samples
-    from aetool_exporters.verification import verify
+    from aetool_exporters.verification import check_tensors, verify
 
     loaded = load_request(request)
+    check_tensors(bundle, loaded.reference)  # before samples are made up in the bundle's range
     manifest = bundle.manifest
     samples = loaded.samples
     if data is not None:

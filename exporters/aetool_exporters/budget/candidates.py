@@ -50,6 +50,11 @@ class Candidate:
         return replace(self, float_layers=layers)
 
     @property
+    def order(self) -> tuple[int, str]:
+        """Of candidates that are equally good the least comes first: the plainest calibration, then by name."""
+        return (_METHODS.index(self.method) if self.method in _METHODS else len(_METHODS), str(self))
+
+    @property
     def granularity(self) -> str:
         """``per channel``, ``per tensor``, or "" where weights have no scales."""
         return "" if self.per_channel is None else ("per channel" if self.per_channel else "per tensor")

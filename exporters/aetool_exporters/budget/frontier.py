@@ -25,18 +25,20 @@ class Trial:
         size: bytes of all its files.
         quality: on the held-out data; ``None`` where there is none to measure.
         error: why it could not be made, measured or verified, else ``None``.
+        digest: of its files: choices that make no difference have the same.
     """
 
     candidate: Candidate
     size: int = 0
     quality: Quality | None = None
     error: AetoolError | None = None
+    digest: str = ""
 
     @property
-    def key(self) -> tuple[int, float, float, str]:
+    def key(self) -> tuple[int, float, float, tuple[int, str]]:
         """Smaller is better: bytes, then quality; the rest makes the order the same every time."""
         assert self.quality is not None
-        return (self.size, self.quality.loss, -self.quality.snr, str(self.candidate))
+        return (self.size, self.quality.loss, -self.quality.snr, self.candidate.order)
 
 
 def trial_line(trial: Trial, budget: Budget) -> str:

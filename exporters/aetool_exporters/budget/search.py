@@ -15,7 +15,7 @@ ties are broken by name, and latency decides nothing.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from aetool_exporters.budget.candidates import Candidate, Space
 from aetool_exporters.budget.deadline import Deadline
@@ -24,6 +24,9 @@ from aetool_exporters.budget.sensitivity import Unit, names_of, rank, rank_by_si
 from aetool_exporters.budget.trials import Bench
 
 __all__ = ["search"]
+
+_MARGIN = 0.98
+"""What is expected to be larger than the best by a fiftieth is not made: bytes can be foretold about so well."""
 
 
 def search(
@@ -85,7 +88,8 @@ class _Search:
         for precision in dict.fromkeys(trial.candidate.precision for trial in self._uniform):
             trials = [t for t in self._uniform if t.candidate.precision == precision and t.quality is not None]
             if trials and self._space.mixable(precision) and not any(map(self._keeps, trials)):
-                found.append(sorted(trials, key=_by_loss))
+                different = {trial.digest: trial for trial in sorted(trials, key=_by_loss, reverse=True)}
+                found.append(sorted(different.values(), key=_by_loss))
         return sorted(found, key=lambda trials: min(trial.size for trial in trials))
 
     def _mix(self, bases: Sequence[Trial]) -> None:
@@ -101,44 +105,52 @@ class _Search:
             others = names_of(other for other in self._units if other is not unit)
             trial = self._try(self._keeping(bases[0].candidate, others))
             if trial.quality is not None:
-                alone.append((unit, trial.quality))
+                alone.append((unit, trial))
         if len(alone) < 2:
             return
+        qualities = [(unit, trial.quality) for unit, trial in alone if trial.quality is not None]
+        costs = self._costs(alone)
         for base in bases:
-            for order in (rank(alone), rank_by_size(alone)):
-                if not self._hopeless(base):
-                    self._shrink(base.candidate, order)
+            for order in (rank(qualities), rank_by_size(qualities)):
+                self._shrink(base, order, costs)
 
-    def _shrink(self, base: Candidate, order: Sequence[Unit]) -> None:
+    def _costs(self, alone: Sequence[tuple[Unit, Trial]]) -> dict[Unit, int]:
+        """The bytes that each unit takes more in float32: what float32 takes more than where only it is quantized."""
+        baseline = self._bench.baseline
+        return {unit: max(0, baseline.size - trial.size) if baseline else 0 for unit, trial in alone}
+
+    def _shrink(self, base: Trial, order: Sequence[Unit], costs: Mapping[Unit, int]) -> None:
         """As few units in float32 as will do, from the front of ``order``."""
-        count = self._fewest(base, order)
+        count = self._fewest(base, order, costs)
         if count is None:
             return
         kept = list(order[:count])
         for unit in reversed(order[:count]):
             fewer = [other for other in kept if other is not unit]
-            if fewer and self._keeps(self._try(self._keeping(base, names_of(fewer)))):
+            if fewer and self._enough(base, fewer, costs):
                 kept = fewer
 
-    def _fewest(self, base: Candidate, order: Sequence[Unit]) -> int | None:
+    def _fewest(self, base: Trial, order: Sequence[Unit], costs: Mapping[Unit, int]) -> int | None:
         """How many from the front must stay in float32; ``None`` where even all but one miss, or are no smaller."""
-
-        def enough(count: int) -> bool | None:
-            trial = self._try(self._keeping(base, names_of(order[:count])))
-            if self._keeps(trial):
-                return True
-            return None if self._hopeless(trial) else False
-
         least, most = 0, 1
-        while not (verdict := enough(min(most, len(order) - 1))):
-            if verdict is None or most >= len(order) - 1:
+        while not (verdict := self._enough(base, order[:most], costs)):
+            if verdict is None or most == len(order) - 1:
                 return None
-            least, most = most, 2 * most
-        most = min(most, len(order) - 1)
+            least, most = most, min(2 * most, len(order) - 1)
         while most - least > 1:
             middle = (least + most) // 2
-            least, most = (least, middle) if enough(middle) else (middle, most)
+            least, most = (least, middle) if self._enough(base, order[:middle], costs) else (middle, most)
         return most
+
+    def _enough(self, base: Trial, kept: Sequence[Unit], costs: Mapping[Unit, int]) -> bool | None:
+        """Whether the budget is kept with these in float32; ``None`` where that is no smaller than the best."""
+        expected = base.size + sum(costs[unit] for unit in kept)
+        if self.best is not None and expected * _MARGIN >= self.best.size:
+            return None
+        trial = self._try(self._keeping(base.candidate, names_of(kept)))
+        if self._keeps(trial):
+            return True
+        return None if self._hopeless(trial) else False
 
     def _hopeless(self, trial: Trial) -> bool:
         """With still more float32 it can only become larger than the best."""
@@ -148,6 +160,6 @@ class _Search:
         return base.keeping(layers | self._space.float_layers)
 
 
-def _by_loss(trial: Trial) -> tuple[float, tuple[int, float, float, str]]:
+def _by_loss(trial: Trial) -> tuple[float, tuple[int, float, float, tuple[int, str]]]:
     assert trial.quality is not None
     return trial.quality.loss, trial.key

@@ -108,7 +108,8 @@ class Bench:
     def _made(self, candidate: Candidate) -> Trial:
         try:
             exported = self._export(candidate)
-            trial = Trial(candidate, _size(exported), self._quality(exported))
+            digest = _digest(exported)
+            trial = Trial(candidate, _size(exported), self._quality(exported, digest), digest=digest)
         except DependencyError:
             raise
         except (ConversionError, UnavailableError) as error:
@@ -134,12 +135,11 @@ class Bench:
         if trial.candidate in points and taken + trial.size <= _SHELF_BYTES:
             self._shelf[trial.candidate] = exported
 
-    def _quality(self, exported: Exported) -> Quality:
-        """Choices that make no difference give the same files, which need not run again."""
-        key = _digest(exported)
-        if key not in self._qualities:
-            self._qualities[key] = self.meter.measure(exported)
-        return self._qualities[key]
+    def _quality(self, exported: Exported, digest: str) -> Quality:
+        """The same files need not run again."""
+        if digest not in self._qualities:
+            self._qualities[digest] = self.meter.measure(exported)
+        return self._qualities[digest]
 
 
 def _why(verdict: Verdict) -> str:

@@ -15,7 +15,7 @@ from tests.vectors.make import FOLDER
 
 from aetool.cli import COMMANDS
 
-ENGINES = {"onnxruntime", "ai_edge_litert"}
+ENGINES = {"onnxruntime", "ai_edge_litert", "openvino"}
 HEAVY = {
     *ENGINES,
     *("tensorflow", "keras", "onnx", "onnxslim", "tf2onnx"),

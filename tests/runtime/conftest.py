@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -44,3 +45,9 @@ def forget_plugins() -> Iterator[None]:
     _plugins.cache_clear()
     yield
     _plugins.cache_clear()
+
+
+@pytest.fixture
+def one_engine_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each format has one engine, whatever is installed: for tests that count checks."""
+    monkeypatch.setitem(sys.modules, "openvino", None)

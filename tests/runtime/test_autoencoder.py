@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.runtime.tiny import Affine, bundle_of, onnx_files, samples, tiny_files, write_bundle
+from tests.runtime.tiny import OPENVINO, Affine, bundle_of, onnx_files, samples, tiny_files, write_bundle
 
 from aetool_runtime import Autoencoder, open_bundle
 from aetool_runtime.errors import AetoolError, BackendError, DeviceError, InputError, UsageError
@@ -20,6 +20,7 @@ ENGINES = {
     "onnxruntime": ("onnx", "onnxruntime"),
     "litert, batch 1": ("tflite", "litert"),
     "litert, batch 3": ("tflite of batch 3", "litert"),
+    **({"openvino": ("onnx", "openvino")} if OPENVINO else {}),
 }
 
 
@@ -238,7 +239,7 @@ def test_an_opened_bundle_or_its_zip_serves_as_well(tmp_path: Path, bundle_path:
 
 NOT_OPENED = {
     "a backend that was misspelt": ({"backend": "onnxruntim"}, BackendError, "did you mean 'onnxruntime'"),
-    "a backend nobody knows": ({"backend": "zzz"}, BackendError, "one of litert, onnxruntime"),
+    "a backend nobody knows": ({"backend": "zzz"}, BackendError, "one of litert, onnxruntime, openvino"),
     "a backend without an artifact here": ({"backend": "litert"}, UsageError, "no float32 artifact for litert"),
     "a device nobody has": ({"device": "tpu"}, DeviceError, "'tpu'"),
     "a device nobody has, by name": ({"device": "tpu", "backend": "onnxruntime"}, DeviceError, "one of "),

@@ -13,14 +13,15 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper
-from tests.runtime.tiny import Affine, artifact_of, bundle_of, onnx_graph, samples, tflite_file, write_bundle
+from tests.runtime.tiny import OPENVINO, Affine, artifact_of, bundle_of, onnx_graph, samples, tflite_file, write_bundle
 from tests.vectors.bundles import with_manifest
 
 from aetool_runtime import Autoencoder, backends, open_bundle, self_test
 from aetool_runtime.backends import Backend, available_backends, backend_names, load_backend, load_plugin
 from aetool_runtime.backends.litert import LiteRtBackend, LiteRtGraph
-from aetool_runtime.backends.litert_pool import Pool
 from aetool_runtime.backends.onnxruntime import OnnxRuntimeBackend, OnnxRuntimeGraph
+from aetool_runtime.backends.openvino import OpenVinoBackend, OpenVinoGraph
+from aetool_runtime.backends.pool import Pool
 from aetool_runtime.errors import AetoolError, BackendError, DependencyError, DeviceError, InputError
 from aetool_runtime.selftest import Case
 from aetool_runtime.specs import Artifact, TensorSpec
@@ -34,7 +35,19 @@ BACKENDS: dict[str, tuple[Callable[[], Backend], bytes, Artifact]] = {
         artifact_of("encoder", "onnx", "encoder.onnx", None),
     ),
     "litert": (LiteRtBackend, tflite_file(), artifact_of("encoder", "tflite", "model.tflite", 1)),
+    **(
+        {
+            "openvino": (
+                OpenVinoBackend,
+                onnx_graph("encoder").SerializeToString(),
+                artifact_of("encoder", "onnx", "encoder.onnx", None),
+            )
+        }
+        if OPENVINO
+        else {}
+    ),
 }
+ONNX_ENGINES = ["onnxruntime", "openvino"] if OPENVINO else ["onnxruntime"]
 EVERY_BACKEND = pytest.mark.parametrize(("make", "data", "artifact"), BACKENDS.values(), ids=BACKENDS)
 
 # --- plug-ins ---
@@ -45,9 +58,9 @@ def register(monkeypatch: pytest.MonkeyPatch, *claims: tuple[str, str]) -> None:
     monkeypatch.setattr(backends, "entry_points", lambda group: entries)
 
 
-def test_both_backends_are_registered_and_here() -> None:
-    assert backend_names() == ["litert", "onnxruntime"]
-    assert [backend.name for backend in available_backends("onnx")] == ["onnxruntime"]
+def test_every_backend_is_registered_and_the_installed_ones_are_here() -> None:
+    assert backend_names() == ["litert", "onnxruntime", "openvino"]
+    assert [backend.name for backend in available_backends("onnx")] == ONNX_ENGINES
     assert [backend.name for backend in available_backends("tflite")] == ["litert"]
     assert available_backends("coreml") == []
 
@@ -86,6 +99,7 @@ def test_naming_the_backends_loads_none(monkeypatch: pytest.MonkeyPatch) -> None
 
 MISSING = {
     "onnxruntime is not installed": (OnnxRuntimeBackend, {"onnxruntime": None}, "pip install 'aetool[cpu]'"),
+    "OpenVINO is not installed": (OpenVinoBackend, {"openvino": None}, "pip install 'aetool[openvino]'"),
     "LiteRT is not installed": (LiteRtBackend, {"ai_edge_litert.interpreter": None}, "pip install 'aetool[litert]'"),
     "onnxruntime was emptied by another one's removal": (
         OnnxRuntimeBackend,
@@ -109,6 +123,7 @@ def test_a_missing_engine_is_named_with_the_command_that_brings_it(
 
 def test_without_any_engine_opening_says_what_to_install(monkeypatch: pytest.MonkeyPatch, bundle_path: Paths) -> None:
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    monkeypatch.setitem(sys.modules, "openvino", None)
     monkeypatch.setitem(sys.modules, "ai_edge_litert.interpreter", None)
     with pytest.raises(BackendError, match=r"aetool\[cpu\].*aetool\[litert\]"):
         Autoencoder.open(bundle_path("both"))
@@ -116,6 +131,7 @@ def test_without_any_engine_opening_says_what_to_install(monkeypatch: pytest.Mon
 
 def test_without_the_first_engine_the_next_one_serves(monkeypatch: pytest.MonkeyPatch, bundle_path: Paths) -> None:
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    monkeypatch.setitem(sys.modules, "openvino", None)
     assert Autoencoder.open(bundle_path("both")).backend == "litert"
 
 
@@ -263,6 +279,7 @@ def test_whatever_an_engine_raises_becomes_a_backend_error(error: Exception) -> 
         lambda: onnxruntime.load(data, artifact, device="cpu", threads=1),
         lambda: litert.load(data, artifact, device="cpu", threads=1),
         lambda: OnnxRuntimeGraph(failing, artifact).run(samples(1)),
+        lambda: OpenVinoGraph(Pool(failing, raising(error), 1), artifact).run(samples(1)),
         lambda: LiteRtGraph(Pool(failing, raising(error), 1), None, BACKENDS["litert"][2]).run(samples(1)),
     ]
     for call in calls:
@@ -343,5 +360,6 @@ def test_an_engine_that_fails_fails_the_self_test_and_says_why(
 ) -> None:
     monkeypatch.setattr(OnnxRuntimeGraph, "run", raising(BackendError("engine is on fire")))
     checks = self_test(open_bundle(bundle_path("both")))
-    assert {check.backend: check.passed for check in checks} == {"onnxruntime": False, "litert": True}
+    passed = {check.backend: check.passed for check in checks}
+    assert passed == {"onnxruntime": False, "litert": True, **({"openvino": True} if OPENVINO else {})}
     assert {str(check.error) for check in checks if not check.passed} == {"engine is on fire"}

@@ -487,12 +487,12 @@ def test_a_write_that_fails_leaves_nothing_behind(ask: Ask, home: Path, monkeypa
 
 PLACES = {
     "XDG": ("linux", {"XDG_CACHE_HOME": "/x/cache"}, "/x/cache/aetool"),
-    "XDG, relative, is ignored": ("linux", {"XDG_CACHE_HOME": "cache"}, "/home/somebody/.cache/aetool"),
-    "Linux": ("linux", {}, "/home/somebody/.cache/aetool"),
-    "macOS": ("darwin", {}, "/home/somebody/Library/Caches/aetool"),
+    "XDG, relative, is ignored": ("linux", {"XDG_CACHE_HOME": "cache"}, "/people/somebody/.cache/aetool"),
+    "Linux": ("linux", {}, "/people/somebody/.cache/aetool"),
+    "macOS": ("darwin", {}, "/people/somebody/Library/Caches/aetool"),
     "macOS with XDG": ("darwin", {"XDG_CACHE_HOME": "/x/cache"}, "/x/cache/aetool"),
     "Windows": ("win32", {"LOCALAPPDATA": "/c/local", "XDG_CACHE_HOME": "/x"}, "/c/local/aetool"),
-    "Windows without": ("win32", {"XDG_CACHE_HOME": "/x"}, "/home/somebody/AppData/Local/aetool"),
+    "Windows without": ("win32", {"XDG_CACHE_HOME": "/x"}, "/people/somebody/AppData/Local/aetool"),
 }
 
 
@@ -503,7 +503,7 @@ def test_where_answers_are_kept(
     monkeypatch.setattr(sys, "platform", system)
     for name in ("XDG_CACHE_HOME", "LOCALAPPDATA"):
         monkeypatch.delenv(name, raising=False)
-    for name, value in {"HOME": "/home/somebody", **variables}.items():
+    for name, value in {"HOME": "/people/somebody", **variables}.items():
         monkeypatch.setenv(name, value)
     assert cache.cache_folder() == Path(place)
 

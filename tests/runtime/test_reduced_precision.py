@@ -22,6 +22,8 @@ from aetool_runtime.parity import DEFAULT_TOLERANCES, MAX_SNR, signal_to_noise
 from aetool_runtime.selftest import Case
 from aetool_runtime.specs import Array, Artifact, OutputScale, Quantization, Role
 
+pytestmark = pytest.mark.usefixtures("one_engine_each")
+
 RIGHT = Affine()
 STEPS = {  # wide enough for what the tiny model sees and returns
     "input": Quantization((3 / 127,), (0,)),

@@ -19,6 +19,8 @@ from aetool_runtime.report import check_json, format_report
 from aetool_runtime.selftest import Case, Check, Trial, check_artifacts, golden_cases
 from aetool_runtime.specs import Array, TensorSpec
 
+pytestmark = pytest.mark.usefixtures("one_engine_each")
+
 RIGHT = Affine()
 
 

@@ -21,9 +21,10 @@ from tests.runtime.tiny import Affine, artifact_of, onnx_graph, samples, tflite_
 from aetool_runtime import Autoencoder
 from aetool_runtime.backends.litert import LiteRtBackend
 from aetool_runtime.backends.litert_batch import takes_any_batch
-from aetool_runtime.backends.litert_pool import Pool
 from aetool_runtime.backends.litert_signature import Signature
 from aetool_runtime.backends.onnxruntime import OnnxRuntimeGraph
+from aetool_runtime.backends.openvino import _Request
+from aetool_runtime.backends.pool import Pool
 from aetool_runtime.errors import BackendError, InputError, UsageError
 from aetool_runtime.runner import make_runner
 from aetool_runtime.specs import Array
@@ -249,14 +250,16 @@ def test_a_graph_that_is_busy_does_not_make_another_thread_wait(
     """Both are inside the engine at the same time: each waits there until the other has come."""
     monkeypatch.setattr("os.cpu_count", lambda: 2)
     with Autoencoder.open(bundle_path(kind), backend=backend) as model:
+        model.encode(samples(5))
         both = threading.Barrier(2, timeout=20)
         graph = model._load("encoder") and model._graphs[0]
         if backend == "onnxruntime":
             real = graph._run  # type: ignore[union-attr]
             graph._run = lambda *a: both.wait() >= 0 and real(*a)  # type: ignore[union-attr]
         else:
-            real = Signature.run_any
-            monkeypatch.setattr(Signature, "run_any", lambda *a: both.wait() >= 0 and real(*a))
+            owner, method = {"litert": (Signature, "run_any"), "openvino": (_Request, "run")}[backend]
+            real = getattr(owner, method)
+            monkeypatch.setattr(owner, method, lambda *a: both.wait() >= 0 and real(*a))
         with ThreadPoolExecutor(2) as pool:
             given = [samples(5, seed=1), samples(5, seed=2)]
             met = list(pool.map(model.encode, given))

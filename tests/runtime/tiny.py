@@ -6,6 +6,7 @@ differs from every other, so that a swapped, dropped or transposed one shows.
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -23,8 +24,19 @@ from aetool_runtime.parity import DEFAULT_TOLERANCES, output_scale
 from aetool_runtime.selftest import Case
 from aetool_runtime.specs import Array, Artifact, Normalization, Role, TensorSpec
 
-__all__ = ["SIZES", "Affine", "bundle_of", "model_of", "onnx_graph", "tflite_file", "tiny_files", "write_bundle"]
+__all__ = [
+    "OPENVINO",
+    "SIZES",
+    "Affine",
+    "bundle_of",
+    "model_of",
+    "onnx_graph",
+    "tflite_file",
+    "tiny_files",
+    "write_bundle",
+]
 
+OPENVINO = importlib.util.find_spec("openvino") is not None  # where it is installed, the contracts hold for it too
 SIZES = {"input": 6, "latent": 2, "reconstruction": 6}
 NAMES: dict[Role, tuple[str, str]] = {
     "encoder": ("input", "latent"),

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from aetool_runtime.backends.litert_batch import MOST_ROWS, Pieces, takes_any_batch
-from aetool_runtime.backends.litert_pool import Pool
 from aetool_runtime.backends.litert_signature import Signature
+from aetool_runtime.backends.pool import Pool
 from aetool_runtime.errors import BackendError, DependencyError, DeviceError
 from aetool_runtime.specs import Array, Artifact, TensorSpec
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from aetool_runtime.backends.litert_pool import Pool
 from aetool_runtime.backends.litert_signature import Signature
+from aetool_runtime.backends.pool import Pool
 from aetool_runtime.specs import Array
 
 __all__ = ["MOST_ROWS", "Pieces", "takes_any_batch"]

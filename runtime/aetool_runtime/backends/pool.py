@@ -1,4 +1,4 @@
-"""As many interpreters as threads run at once."""
+"""As many engines as threads run at once."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from aetool_exporters.request import Calibration
 from aetool_runtime.errors import DependencyError, InputError
 from aetool_runtime.specs import Array, Role
 
-__all__ = ["measure", "measure_reaches"]
+__all__ = ["measure", "measure_channels"]
 
 _BATCH = 32
 """Samples at a time: every tensor of every graph is in memory for so many."""
@@ -42,38 +42,41 @@ def measure(
     return {role: {name: watcher.range() for name, watcher in watching.items()} for role, watching in watchers.items()}
 
 
-def measure_reaches(
+def measure_channels(
     graphs: Mapping[Role, onnx.ModelProto], wanted: Mapping[Role, Sequence[str]], calibration: Calibration
-) -> dict[Role, dict[str, NDArray[np.float64]]]:
-    """The same for the magnitude of each dimension of tensors [batch, dimensions]: the largest of a piece, on average.
+) -> dict[Role, dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]]]:
+    """The same for each channel of tensors [batch, channels, …]: the smallest and largest of a piece, on average.
 
     Raises:
         InputError, DependencyError: as for ``measure``.
     """
-    watchers = {role: {name: _Reach() for name in wanted[role]} for role in graphs}
+    watchers = {role: {name: _Channels() for name in wanted[role]} for role in graphs}
     if any(watchers.values()):
         _run(graphs, watchers, calibration)
-    return {role: {name: watcher.reach for name, watcher in watching.items()} for role, watching in watchers.items()}
+    return {role: {name: watcher.range() for name, watcher in watching.items()} for role, watching in watchers.items()}
 
 
 class _Watcher(Protocol):
     def update(self, values: Array) -> None: ...
 
 
-class _Reach:
-    """The largest magnitude in each dimension, averaged over pieces: one outlier in a long stream hardly counts."""
+class _Channels:
+    """Smallest and largest value of each channel, averaged over pieces: one outlier in a long stream hardly counts."""
 
     def __init__(self) -> None:
-        self._sum: NDArray[np.float64] = np.zeros(1)
+        self._lowest: NDArray[np.float64] = np.zeros(1)
+        self._highest: NDArray[np.float64] = np.zeros(1)
         self._pieces = 0
 
-    @property
-    def reach(self) -> NDArray[np.float64]:
-        return self._sum / max(self._pieces, 1)
-
     def update(self, values: Array) -> None:
-        self._sum = self._sum + np.abs(values.astype(np.float64)).max(axis=0, initial=0.0)
+        others = tuple(axis for axis in range(values.ndim) if axis != 1)
+        self._lowest = self._lowest + values.min(axis=others).astype(np.float64)
+        self._highest = self._highest + values.max(axis=others).astype(np.float64)
         self._pieces += 1
+
+    def range(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        pieces = max(self._pieces, 1)
+        return self._lowest / pieces, self._highest / pieces
 
 
 def _run(

@@ -25,18 +25,15 @@ _UNEQUAL = 4.0
 """How much larger than the median dimension the largest one is, from which on it is worth it."""
 
 
-def tensors_to_equalize(model: onnx.ModelProto, floats: frozenset[str], *, outputs: bool) -> list[str]:
+def tensors_to_equalize(model: onnx.ModelProto, floats: frozenset[str]) -> list[str]:
     """The tensors [batch, dimensions] of a prepared graph that ``equalize`` can scale.
 
     Args:
         floats: nodes that stay as they are.
-        outputs: with the graph's outputs, for when they will be integers.
     """
     view = View(model)
     found = {node.input[0]: None for node in model.graph.node if _reads_rows(node, floats, view)}
-    inner = [name for name in found if _has_one_reader(name, view) and _is_made_linearly(name, view, floats)]
-    returned = [name for name in sorted(view.outputs) if outputs and name in view.producer and name not in view.readers]
-    return inner + [name for name in returned if _is_made_linearly(name, view, floats)]
+    return [name for name in found if _has_one_reader(name, view) and _is_made_linearly(name, view, floats)]
 
 
 def equalize(model: onnx.ModelProto, reaches: Mapping[str, NDArray[np.float64]]) -> None:
@@ -69,24 +66,18 @@ def _is_made_linearly(name: str, view: View, floats: frozenset[str]) -> bool:
 
 
 def _scale(model: onnx.ModelProto, name: str, factors: NDArray[np.float32]) -> None:
-    """Insert the factors and their inverse around a tensor, and let the nodes beside it take them in."""
+    """Scale a tensor where it is made, and back where it is read."""
     view = View(model)
-    reader, maker = next(iter(view.readers.get(name, [])), None), view.producer.get(name)
-    if maker is not None:
-        _multiply(model, view, maker, 1, _rows(maker, factors, of_inputs=False))
-        if len(maker.input) > 2:
-            _multiply(model, view, maker, 2, factors)
-    if reader is not None:
-        _multiply(model, view, reader, 1, _rows(reader, np.float32(1) / factors, of_inputs=True))
-    scaled = f"{name}/scaled"
-    if maker is None and reader is not None:
+    reader, maker = view.readers[name][0], view.producer.get(name)
+    _multiply(model, view, reader, 1, _rows(reader, np.float32(1) / factors, of_inputs=True))
+    if maker is None:
+        scaled, factor = f"{name}/scaled", _store(model, f"{name}/factors", factors)
         reader.input[0] = scaled
-        factor = _store(model, f"{name}/factors", factors)
         model.graph.node.insert(0, onnx.helper.make_node("Mul", [name, factor], [scaled], name=scaled))
-    if reader is None and maker is not None:
-        maker.output[0] = scaled
-        factor = _store(model, f"{name}/factors", 1 / factors)
-        model.graph.node.append(onnx.helper.make_node("Mul", [scaled, factor], [name], name=scaled))
+        return
+    _multiply(model, view, maker, 1, _rows(maker, factors, of_inputs=False))
+    if len(maker.input) > 2:
+        _multiply(model, view, maker, 2, factors)
 
 
 def _rows(node: onnx.NodeProto, factors: NDArray[np.float32], *, of_inputs: bool) -> NDArray[np.float32]:

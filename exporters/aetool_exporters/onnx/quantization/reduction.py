@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
+import numpy as np
 import onnx
 
 from aetool_exporters.onnx.build import FloatGraph
-from aetool_exporters.onnx.quantization.calibration import measure, measure_reaches
+from aetool_exporters.onnx.quantization.calibration import measure, measure_channels
+from aetool_exporters.onnx.quantization.centering import center, tensors_to_center
 from aetool_exporters.onnx.quantization.equalization import equalize, tensors_to_equalize
 from aetool_exporters.onnx.quantization.half import halve, too_large
 from aetool_exporters.onnx.quantization.integer import quantize, tensors_to_measure
@@ -16,7 +18,7 @@ from aetool_exporters.onnx.quantization.kinds import LINEAR
 from aetool_exporters.onnx.quantization.preparation import prepare
 from aetool_exporters.onnx.quantization.view import View
 from aetool_exporters.onnx.quantization.weights import store_as_integers
-from aetool_exporters.request import QuantizationOptions
+from aetool_exporters.request import Calibration, QuantizationOptions
 from aetool_runtime.errors import UsageError
 from aetool_runtime.specs import Quantization, Role
 
@@ -92,11 +94,7 @@ def _quantized(
         )
     prepared = {role: prepare(graph.model(), graph.layers) for role, graph in graphs.items()}
     floats = {role: _nodes_of(options.float_layers, graph) for role, graph in graphs.items()}
-    unequal = {
-        role: tensors_to_equalize(model, floats[role], outputs=options.integer_io) for role, model in prepared.items()
-    }
-    for role, reaches in measure_reaches(prepared, unequal, options.calibration).items():
-        equalize(prepared[role], reaches)
+    _balance(prepared, floats, options.calibration, integer_io=options.integer_io)
     wanted = {
         role: tensors_to_measure(model, floats[role], integer_io=options.integer_io) for role, model in prepared.items()
     }
@@ -114,6 +112,23 @@ def _quantized(
         result[role] = Reduced(made, quantized)
         _tell_of_floats(model, graphs[role], floats[role], notices)
     return result
+
+
+def _balance(
+    prepared: Mapping[Role, onnx.ModelProto],
+    floats: Mapping[Role, frozenset[str]],
+    calibration: Calibration,
+    *,
+    integer_io: bool,
+) -> None:
+    """Let channels of different size, inside and at the outputs, have their share of the integers."""
+    inner = {role: tensors_to_equalize(model, floats[role]) for role, model in prepared.items()}
+    outer = {role: tensors_to_center(model, floats[role], integer_io=integer_io) for role, model in prepared.items()}
+    wanted = {role: list(dict.fromkeys([*inner[role], *outer[role]])) for role in prepared}
+    for role, ranges in measure_channels(prepared, wanted, calibration).items():
+        reaches = {name: np.maximum(-ranges[name][0], ranges[name][1]) for name in inner[role]}
+        equalize(prepared[role], reaches)
+        center(prepared[role], {name: ranges[name] for name in outer[role]})
 
 
 def _tell_of_floats(

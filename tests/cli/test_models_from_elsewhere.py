@@ -75,6 +75,24 @@ def test_a_saved_model(aetool: Aetool, folder: Path) -> None:
     assert aetool("verify", "network.aepkg", "--against", "network").code == 0
 
 
+def test_free_sizes_without_data(aetool: Aetool, folder: Path) -> None:
+    import keras
+
+    layers = [
+        keras.Input((None, 2)),
+        keras.layers.Conv1D(1, 3, strides=2, padding="same", name="middle"),
+        keras.layers.Conv1DTranspose(2, 3, strides=2, padding="same"),
+    ]
+    keras.Sequential(layers).save("free.keras")
+    outcome = aetool("export", "free.keras")
+    assert outcome.code == 0, outcome.err
+    assert "tried at 64, [64, 2]" in outcome.err
+    assert "made-up" in outcome.err
+    shapes = {a.format: a.inputs[0].shape for a in open_bundle("free.aepkg").manifest.artifacts if a.role == "encoder"}
+    assert shapes == {"onnx": (None, None, 2), "tflite": (1, 64, 2)}
+    assert aetool("verify", "free.aepkg", "--against", "free.keras").code == 0
+
+
 def test_the_users_own_code(aetool: Aetool, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import keras
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["Model", "load_model", "load_request", "model_of", "open_for", "read_for"]
 
 _SAVED_MODEL = "saved_model.pb"
+_TYPICAL = 64
 _VERIFY_SAMPLES = 256
 _PRIORS = {"variational": "standard_normal", "adversarial": "standard_normal"}  # what training pulls latents towards
 
@@ -30,7 +31,8 @@ class Model:
     Args:
         name: for the manifest; does not depend on where the model lies.
         reference: its encoder, decoder and normalization.
-        samples: the held-out samples of a checkpoint; ``None`` for a Keras file.
+        samples: the held-out samples of a checkpoint; ``None`` for a Keras file, or made-up ones where it leaves sizes
+            free.
         calibration: raw samples of a checkpoint's training part; ``None`` for a Keras file.
         notice: what the user should know about how it was read, or nothing.
     """
@@ -107,7 +109,20 @@ def _from_elsewhere(request: ModelRequest) -> Model:
     else:
         halves = open_model(request.path, latent=request.latent, encoder_only=request.encoder_only, surgery=surgery)
     reference = Reference(halves.encoder, halves.decoder, Normalization())
-    return Model(request.stem, reference, None, "\n".join(halves.notices))
+    samples, notices = _of_typical_size(reference)
+    return Model(request.stem, reference, samples, "\n".join([*halves.notices, *notices]))
+
+
+def _of_typical_size(reference: Reference) -> tuple[Samples | None, list[str]]:
+    """Made-up samples for a model of free dimensions, whose sizes no file tells."""
+    from aetool_exporters.cases import synthetic_samples
+
+    spec = reference.given
+    if None not in spec.sample_shape:
+        return None, []
+    sizes = [size or _TYPICAL for size in spec.sample_shape]
+    told = f"free dimensions are tried at {_TYPICAL}, {sizes}, which TFLite keeps; other sizes: --data FILE"
+    return synthetic_samples(replace(spec, shape=(None, *sizes))), [told]
 
 
 def read_for(reference: Reference, data: str, report: Report, label: str = "") -> Array:

@@ -17,7 +17,7 @@ class Cut:
     Args:
         name: the layer's, with those of the nested models around it: ``encoder/dense_2``.
         shape: of the output, the batch first.
-        elements: in one sample; free dimensions count as one.
+        elements: in one sample; free dimensions of the input count as 64, or as one where that will not do.
         model: the nested model that ends here, named like a layer, or "".
         follows_on: it only transforms the output of the layer before it, one by one.
         only_reshapes: and does not even change the values.

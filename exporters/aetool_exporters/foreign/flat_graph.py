@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FlatGraph", "flatten"]
 
+_TYPICAL = 64
 _RESHAPING = {"Flatten", "Permute", "Reshape"}
 _TRANSFORMING = {
     "Activation", "ActivityRegularization", "AlphaDropout", "BatchNormalization", "Dropout", "ELU", "GaussianDropout",
@@ -28,14 +29,14 @@ _TRANSFORMING = {
 class FlatGraph:
     """The layers of a model in an order in which they can be computed."""
 
-    def __init__(self, given: Any, steps: Sequence[Step], returned: Any) -> None:
+    def __init__(self, given: Any, steps: Sequence[Step], returned: Any, measured: Sequence[int] = ()) -> None:
         self._given = given
         self._steps = steps
         self._returned = returned
         self.input_shape: tuple[int | None, ...] = tuple(given.shape)
         self.output_shape: tuple[int | None, ...] = tuple(returned.shape)
         self.layer_names = [step.name for step in steps]
-        self.elements = [max(map(_elements, step.outputs), default=0) for step in steps]
+        self.elements = list(measured) or _sizes(steps)
         self.cuts = self._cuts()
 
     def split(self, cut: Cut) -> tuple[keras.Model, keras.Model]:
@@ -70,12 +71,13 @@ class FlatGraph:
             alive = {key: tensor for key, tensor in alive.items() if last_use.get(key, -1) > place}
             made = [tensor for tensor in step.outputs if alive.keys() == {id(tensor)}]
             if made and made[0] is not self._returned:
-                cuts.append(_cut(step, made[0], place, self._steps[place - 1] if place else None))
+                elements = self.elements[place] if len(step.outputs) == 1 else _elements(made[0])
+                cuts.append(_cut(step, made[0], place, elements, self._steps[place - 1] if place else None))
         return cuts
 
 
 def flatten(model: keras.Model) -> FlatGraph:
-    """Apply a model's layers one by one to a new input.
+    """Apply a model's layers one by one to a new input; where that has free dimensions, measure them at 64.
 
     Raises:
         ModelError: not functional or Sequential, not built, or not one input and one output.
@@ -85,12 +87,30 @@ def flatten(model: keras.Model) -> FlatGraph:
     _check_kind(model)
     source = model.inputs[0]
     given = keras.Input(batch_shape=source.shape, dtype=source.dtype, name="input")
-    replay = Replay()
     try:
-        returned = keras.tree.flatten(replay.model(model, given))[0]
+        steps, returned = _replayed(model, given)
     except Exception as error:  # Keras raises what the layers run into
         raise ModelError(f"the layers of {model.name!r} cannot be applied one by one ({reason(error)})") from error
-    return FlatGraph(given, replay.steps, returned)
+    if None not in source.shape[1:]:
+        return FlatGraph(given, steps, returned)
+    sizes = [size or _TYPICAL for size in source.shape[1:]]
+    try:
+        measured = _sizes(_replayed(model, keras.Input(sizes, dtype=source.dtype))[0])
+    except Exception:  # not every size will do; then free dimensions count as one
+        measured = []
+    return FlatGraph(given, steps, returned, measured)
+
+
+def _replayed(model: Any, given: Any) -> tuple[list[Step], Any]:
+    import keras
+
+    replay = Replay()
+    returned = keras.tree.flatten(replay.model(model, given))[0]
+    return replay.steps, returned
+
+
+def _sizes(steps: Sequence[Step]) -> list[int]:
+    return [max(map(_elements, step.outputs), default=0) for step in steps]
 
 
 def _check_kind(model: Any) -> None:
@@ -138,12 +158,12 @@ def _elements(tensor: Any) -> int:
     return prod(size or 1 for size in tensor.shape[1:])
 
 
-def _cut(step: Step, tensor: Any, place: int, before: Step | None) -> Cut:
+def _cut(step: Step, tensor: Any, place: int, elements: int, before: Step | None) -> Cut:
     shape = tuple(tensor.shape)
     return Cut(
         name=step.name,
         shape=shape,
-        elements=_elements(tensor),
+        elements=elements,
         model=step.closes,
         follows_on=before is not None and _transforms(step, before),
         only_reshapes=type(step.layer).__name__ in _RESHAPING,

@@ -69,9 +69,9 @@ class _Rewriter:
     def __init__(self, file: ModelFile, surgery: Surgery, result: Rewritten) -> None:
         import keras
 
-        from aetool_exporters.foreign import stand_ins
+        from aetool_exporters.foreign import portable_layers, stand_ins
 
-        self._keras, self._stand_ins = keras, stand_ins
+        self._keras, self._stand_ins, self._portable = keras, stand_ins, portable_layers
         self._file, self._surgery, self.result = file, surgery, result
         self._weights = WeightIndex.of(file)
         self.result.objects |= {
@@ -173,15 +173,17 @@ class _Rewriter:
         self._layout(entry, path)
 
     def _layout(self, entry: Entry, path: str) -> None:
-        """Convolution and pooling on [batch, channels, …] is for GPUs only."""
+        """Convolution and pooling on [batch, channels, …] is for GPUs only, some others for no other format."""
         kind, config = entry["class_name"], entry["config"]
-        if config.get("data_format") != "channels_first" or kind in ("Flatten", "InputLayer"):
-            return
-        config["data_format"] = "channels_last"
-        entry |= {"module": None, "registered_name": f"{kind}_channels_first"}
-        name = entry["registered_name"]
-        self.result.objects[name] = self._stand_ins.channels_first(getattr(self._keras.layers, kind))
-        self._notice(path, "works on channels first, between two transpositions")
+        stand_in = self._portable.portable_class(kind, config)
+        if config.get("data_format") == "channels_first" and kind not in ("Flatten", "InputLayer"):
+            config["data_format"] = "channels_last"
+            stand_in = self._portable.channels_first(stand_in or getattr(self._keras.layers, kind))
+            self._notice(path, "works on channels first, between two transpositions")
+        if stand_in is not None:
+            name = f"{kind}_{len(self.result.objects)}"
+            entry |= {"module": None, "registered_name": name}
+            self.result.objects[name] = stand_in
 
     def _activations(self, config: dict[str, Any], path: str) -> None:
         for key in ("activation", "recurrent_activation"):

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from aetool_exporters.foreign.tensor_functions import TENSOR_FUNCTIONS, resolve
 
-__all__ = ["TakeMean", "TensorFunction", "ThresholdedReLU", "channels_first", "hard_sigmoid_of_keras_2", "replacement"]
+__all__ = ["TakeMean", "TensorFunction", "ThresholdedReLU", "hard_sigmoid_of_keras_2", "replacement"]
 
 
 class TakeMean(keras.layers.Layer):  # type: ignore[misc]
@@ -69,34 +69,6 @@ def replacement(function: Callable[..., Any]) -> type:
             return cls(name=config["name"])
 
     return Replacement
-
-
-def channels_first(kind: type) -> type:
-    """A layer class for data [batch, channels, …] that computes on [batch, …, channels], which CPUs can.
-
-    The weights are the same ones in both layouts.
-    """
-
-    class ChannelsFirst(kind):  # type: ignore[misc]
-        def build(self, input_shape: Any) -> None:
-            super().build(_channels_last(input_shape))
-            self.input_spec = None
-
-        def call(self, inputs: Any, **kwargs: Any) -> Any:
-            rank = len(inputs.shape)
-            moved = super().call(keras.ops.transpose(inputs, (0, *range(2, rank), 1)), **kwargs)
-            return keras.ops.transpose(moved, (0, rank - 1, *range(1, rank - 1)))
-
-        def compute_output_shape(self, input_shape: Any) -> Any:
-            shape = super().compute_output_shape(_channels_last(input_shape))
-            return (shape[0], shape[-1], *shape[1:-1])
-
-    ChannelsFirst.__name__ = kind.__name__
-    return ChannelsFirst
-
-
-def _channels_last(shape: Any) -> tuple[int | None, ...]:
-    return (shape[0], *shape[2:], shape[1])
 
 
 def hard_sigmoid_of_keras_2(values: Any) -> Any:

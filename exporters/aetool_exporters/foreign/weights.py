@@ -60,6 +60,8 @@ def _load_by_layer(model: Any, group: Any, replaced: Collection[str]) -> None:
             raise ValueError(f"those of layer {name!r} have the shapes {[v.shape for v in values]}")
         for variable, value in zip(variables, values, strict=True):
             variable.assign(value)
+        if hasattr(layer, "finalize_state"):  # Normalization computes with what it makes of its weights
+            layer.finalize_state()
 
 
 def _ordered(layer: Any) -> list[Any]:

@@ -114,7 +114,7 @@ def command(
         log(f"reading {model.shown}")
     loaded = _load(model)
     samples = _samples(loaded, data, budget.labels)
-    if samples is None:
+    if samples is None or not samples.real:
         log("no real samples were given, so parity is checked on made-up ones; better: --data FILE")
     options = replace(options, quantization=reduced.quantization(loaded, log))
     options = budget.applied(options, loaded, samples, data, reduced)
@@ -147,7 +147,7 @@ def _samples(loaded: Model, data: str | None, label: str) -> Samples | None:
     if data is None:
         return loaded.samples
     values = read_for(loaded.reference, data, log, label)
-    if loaded.samples is None:
+    if loaded.samples is None or not loaded.samples.real:
         return Samples.of(values)
     return Samples(values, loaded.samples.minimum, loaded.samples.maximum)
 

@@ -88,7 +88,7 @@ class _Walk(Progress):
 
     def _likely(self, layers: Sequence[int], among: Collection[int] | None = None) -> _Found | None:
         for at in layers[:AHEAD]:
-            expected = as_array(self.values[self.program.operations[at].output])
+            expected = self.array(self.program.operations[at].output)
             if expected.dtype.kind != "f" or self.hands_on(at):
                 continue
             places = [place for place in self.candidates(at) if among is None or place in among]
@@ -102,7 +102,7 @@ class _Walk(Progress):
     def _resembles_more(self, at: int, place: int, fit: Fit) -> bool:
         """Whether a tensor looks more like what a layer right behind makes."""
         behind = [other for other in self.next_open(at) if self.is_candidate(other, place)]
-        made = [as_array(self.values[self.program.operations[other].output]) for other in behind]
+        made = [self.array(self.program.operations[other].output) for other in behind]
         claims = [most_alike(values, self.tensor(place)) for values in made if values.size == fit.values.size]
         return any(claim.likeness > fit.likeness + _MORE_ALIKE for claim in claims)
 
@@ -118,7 +118,7 @@ class _Walk(Progress):
         return None
 
     def _best(self, at: int) -> tuple[int, Fit] | None:
-        expected = as_array(self.values[self.program.operations[at].output])
+        expected = self.array(self.program.operations[at].output)
         fits = [(place, best_fit(expected, self.trace.tensors[place].values)) for place in self.candidates(at)]
         known = [(place, fit) for place, fit in fits if fit is not None]
         return max(known, key=lambda entry: entry[1].likeness, default=None)  # of equals the first
@@ -126,9 +126,9 @@ class _Walk(Progress):
     def _outbid(self, at: int, behind: Sequence[int], best: tuple[int, Fit]) -> bool:
         place, fit = best
         values = self.trace.tensors[place].values
-        mine = as_array(self.values[self.program.operations[at].output])
+        mine = self.array(self.program.operations[at].output)
         for other in behind:
-            made = as_array(self.values[self.program.operations[other].output])
+            made = self.array(self.program.operations[other].output)
             rival = self.is_candidate(other, place) and not same_values(made, mine)
             claim = best_fit(made, values) if rival else None
             if claim is not None and claim.likeness > fit.likeness + 3.0:
@@ -138,7 +138,7 @@ class _Walk(Progress):
     def _confirmed(self, layers: Sequence[int]) -> _Found | None:
         """A tensor in place of a layer that nothing is near to, with which a layer behind comes out right."""
         for at in layers[:WINDOW]:
-            expected = as_array(self.values[self.program.operations[at].output])
+            expected = self.array(self.program.operations[at].output)
             if expected.dtype.kind != "f" or self.hands_on(at):
                 continue
             for place in self.candidates(at)[:_GUESSES]:
@@ -160,7 +160,7 @@ class _Walk(Progress):
             if not finite[place] and all(finite[given] for given in tensor.inputs)
         ]
         for at in self.open:
-            expected = as_array(self.values[self.program.operations[at].output])
+            expected = self.array(self.program.operations[at].output)
             for place in self.candidates(at):
                 fit = best_fit(expected, self.trace.tensors[place].values) if place in origins else None
                 if fit is not None and np.all(np.isfinite(expected)):
@@ -172,14 +172,12 @@ class _Walk(Progress):
         hence the count.
         """
         count = 0
-        trial = dict(self.values)
         slot = self.program.operations[at].output
-        trial[slot] = like(trial[slot], values)
+        trial: Values = {slot: like(self.value(slot), values)}
         for behind in self.behind(at):
             operation = self.program.operations[behind]
-            if any(given not in trial for given in operation.inputs):
-                continue
-            trial |= zip(operation.outputs, operation.call(trial), strict=True)
+            given = {read: trial[read] if read in trial else self.value(read) for read in operation.inputs}
+            trial |= zip(operation.outputs, operation.call(given), strict=True)
             made = as_array(trial[operation.output])
             if made.dtype.kind != "f" or not np.all(np.isfinite(made)) or same_values(made, values):
                 continue
@@ -203,9 +201,8 @@ class _Walk(Progress):
 
     def _latest(self, at: int, place: int, fit: Fit) -> _Found:
         """Activations leave alone what is behind an activation already: the tensor belongs to the last of them."""
-        values: Values = dict(self.values)
         slot = self.program.operations[at].output
-        values[slot] = like(values[slot], fit.values)
+        values: Values = {slot: like(self.value(slot), fit.values)}
         for behind in self.behind(at):
             operation = self.program.operations[behind]
             if operation.inputs != (slot,) or operation.kind in PASSING or operation.output in self.ends:
@@ -215,16 +212,15 @@ class _Walk(Progress):
                 break
             values |= zip(operation.outputs, made, strict=True)
             at, slot = behind, operation.output
-        expected = as_array(self.values[slot])
+        expected = self.array(slot)
         return at, place, Fit(likeness(expected, fit.values), fit.layout, fit.values)
 
     def _last(self) -> _Found | None:
         """Else the next output, whose tensor is known by its name."""
-        self.recompute(self.open)
         for at in self.open:
             operation = self.program.operations[at]
             if operation.output in self.ends:
-                expected = as_array(self.values[operation.output])
+                expected = self.array(operation.output)
                 fit = best_fit(expected, self.tensor(self.ends[operation.output]))
                 if fit is not None:
                     return at, self.ends[operation.output], fit

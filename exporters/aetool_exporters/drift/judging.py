@@ -14,7 +14,7 @@ from aetool_exporters.drift.progress import Match
 from aetool_exporters.drift.ranges import activation_causes
 from aetool_exporters.drift.report import Cause, LayerDrift
 from aetool_exporters.drift.trace import Tensor, Trace
-from aetool_exporters.judgement import EXACT
+from aetool_exporters.judgement import EXACT, LEAST_SNR
 from aetool_runtime.parity import DEFAULT_TOLERANCES, compare, output_scale
 from aetool_runtime.specs import Array, Artifact, Normalization, OutputScale
 
@@ -27,7 +27,9 @@ TOLERANCES: Mapping[str, float] = {
     "dynamic_range": 20.0,
     "int8": 20.0,
 }
-"""dB that a layer must keep; float32 is compared value by value instead. The presets keep 33 dB and more at int8."""
+"""dB that a layer alone must keep; float32 is compared value by value instead. The presets keep 33 dB and more at int8.
+All layers together must keep what an export asks for, ``LEAST_SNR``.
+"""
 
 _INHERITED = 6.0  # dB that a layer has lost more than by itself
 _NAMED = 3  # layers that are told of, where errors add up
@@ -61,15 +63,20 @@ class Judge:
         """float32 value by value, as ``verify`` does, unless a ratio is asked for."""
         return self.artifact.precision == EXACT and self.tolerance is None
 
-    def holds(self, expected: Array, met: Array, reached: float, output: str = "") -> bool:
+    @property
+    def limit_so_far(self) -> float:
+        return LEAST_SNR.get(self.artifact.precision, self.limit) if self.tolerance is None else self.tolerance
+
+    def holds(self, expected: Array, met: Array, reached: float, least: float, output: str = "") -> bool:
         """Whether a tensor is within tolerance.
 
         Args:
             reached: dB between the two.
+            least: dB that are wanted.
             output: its name, where it is one of the artifact's outputs.
         """
         if not self.by_value or not np.all(np.isfinite(expected)):
-            return reached >= self.limit
+            return reached >= least
         scale = self.scales.get(output) or output_scale(expected)
         return compare(expected, met, scale, DEFAULT_TOLERANCES[EXACT], case="", tensor="").passed
 
@@ -96,7 +103,7 @@ class Judge:
         output = next((name for name, slot in self.program.returned.items() if slot == operation.output), "")
         unit = self._unit(operation.output, output)
         whole, own = ratio(truth, match.met, unit), ratio(match.expected, match.met, unit)
-        by_itself = self.holds(match.expected, match.met, own, output)
+        by_itself = self.holds(match.expected, match.met, own, self.limit, output)
         causes: tuple[Cause, ...] = ()
         if not by_itself:
             shapes = {slot: value.shape for slot, value in self.truth.items()}
@@ -111,7 +118,7 @@ class Judge:
             snr=whole,
             own=own,
             float32=sound,
-            beyond=not by_itself or not self.holds(truth, match.met, whole, output),
+            beyond=not by_itself or not self.holds(truth, match.met, whole, self.limit_so_far, output),
             causes=causes,
         )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -74,6 +74,7 @@ class Progress:
         self.program, self.trace = program, trace
         self.place = {program.given: 0}  # slot → tensor that stands for it
         self.values: Values = program.run(array)  # as far as known, with the artifact's in place of Keras's
+        self.stale: set[int] = set()  # operations that are given other values since they were computed
         self.makers = {slot: at for at, op in enumerate(program.operations) for slot in op.outputs}
         self.open = list(range(len(program.operations)))
         self.matches: list[Match] = []
@@ -87,13 +88,13 @@ class Progress:
         given = as_array(self.values[self.program.given])
         if given.dtype.kind == "f":
             self.values[self.program.given] = like(self.values[self.program.given], values)
-            self.recompute(range(len(self.program.operations)))
+            self.stale = set(self.open)
 
     def drop_passing(self) -> None:
         """A layer that hands on what it is given, in another shape perhaps, shares the tensor before it."""
         for at in list(self.open):
             operation = self.program.operations[at]
-            if self.hands_on(at) and operation.inputs[0] in self.place:
+            if operation.inputs[:1] and operation.inputs[0] in self.place and self.hands_on(at):
                 self.place[operation.output] = self.place[operation.inputs[0]]
                 self.open.remove(at)
 
@@ -101,7 +102,7 @@ class Progress:
         operation = self.program.operations[at]
         if len(operation.inputs) != 1 or operation.output in self.ends:
             return False
-        return same_values(*(as_array(self.values[slot]) for slot in (operation.inputs[0], operation.output)))
+        return same_values(self.array(operation.inputs[0]), self.array(operation.output))
 
     def sources(self, at: int) -> tuple[int, ...]:
         """Tensors of the nearest known slots that a layer is computed from."""
@@ -183,8 +184,8 @@ class Progress:
     def accept(self, at: int, place: int, fit: Fit) -> None:
         operation = self.program.operations[at]
         fused = self.pending(at)
-        known = {slot: self.values[slot] for slot in self.roots(at)}
-        expected = as_array(self.values[operation.output])
+        known = {slot: self.value(slot) for slot in self.roots(at)}
+        expected = self.array(operation.output)
         sources = self.sources(at)
         self.matches.append(Match(at, place, fit.layout, tuple(fused), known, expected, fit.values, sources))
         for done in (*fused, at):
@@ -193,14 +194,24 @@ class Progress:
         self.place[operation.output] = place
         if expected.dtype.kind == "f":
             self.values[operation.output] = like(self.values[operation.output], fit.values)
-            self.recompute(self.open[: WINDOW + AHEAD])  # further ones when it is their turn
+            unsettled = (at for at, op in enumerate(self.program.operations) if op.output not in self.place)
+            self.stale = set(unsettled)  # computed again when they are asked for
 
-    def recompute(self, layers: Sequence[int]) -> None:
-        """What is behind a value that has changed."""
-        for at in layers:
-            operation = self.program.operations[at]
-            made = dict(zip(operation.outputs, operation.call(self.values), strict=True))
-            self.values |= {slot: value for slot, value in made.items() if slot not in self.place}
+    def value(self, slot: int) -> Any:
+        """What is known of a slot, computed from the artifact's values as far as they reach."""
+        maker = self.makers.get(slot)
+        if maker in self.stale and slot not in self.place:
+            operation = self.program.operations[maker]
+            made = zip(
+                operation.outputs, operation.call({read: self.value(read) for read in operation.inputs}), strict=True
+            )
+            self.values |= {out: value for out, value in made if out not in self.place}
+            self.stale.discard(maker)
+        return self.values[slot]
+
+    def array(self, slot: int) -> Array:
+        """The same as NumPy."""
+        return as_array(self.value(slot))
 
 
 def same_values(one: Array, other: Array) -> bool:

@@ -81,7 +81,8 @@ class DriftReport:
 
     Args:
         artifact: that was walked.
-        tolerance: dB below which a layer is beyond it.
+        tolerance: dB that a layer alone must keep.
+        tolerance_so_far: dB that it must keep together with those before it.
         by_value: float32 is compared value by value instead, as ``verify`` does.
         samples: that were run.
         layers: in the order of computation; those that only reshape are left out.
@@ -91,6 +92,7 @@ class DriftReport:
 
     artifact: Artifact
     tolerance: float
+    tolerance_so_far: float
     samples: int
     layers: tuple[LayerDrift, ...]
     by_value: bool = False
@@ -115,6 +117,7 @@ class DriftReport:
                 "path": self.artifact.path,
             },
             "tolerance": None if self.by_value else self.tolerance,
+            "tolerance_so_far": None if self.by_value else self.tolerance_so_far,
             "samples": self.samples,
             "passed": self.passed,
             "first": self.first.name if self.first else None,

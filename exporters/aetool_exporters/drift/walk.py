@@ -51,7 +51,8 @@ def find_drift(
     Args:
         bundle: whose float32 artifact of the same role and format is walked too, for comparison.
         samples: real ones; at most 31 are used, fewer where the layers' outputs are large.
-        tolerance: dB that every layer must keep; ``None`` for what its precision usually keeps.
+        tolerance: dB that every layer must keep, alone and with those before it; ``None`` for what its precision
+            usually keeps.
 
     Raises:
         ModelError: the model has other tensors than the bundle.
@@ -81,7 +82,9 @@ def find_drift(
     if side.trace.tensors[0].grid is not None:
         rows.insert(0, judge.input_row(array, side.trace.tensors[0]))
     engine, notes = _engine(bundle, artifact, array, side.trace, judge)
-    return DriftReport(artifact, judge.limit, len(array), tuple(rows), judge.by_value, engine, notes)
+    return DriftReport(
+        artifact, judge.limit, judge.limit_so_far, len(array), tuple(rows), judge.by_value, engine, notes
+    )
 
 
 def _few(program: Program, values: Array, artifact: Artifact, reference: Reference) -> Array:
@@ -147,7 +150,7 @@ def _engine(
             graph.close()
         reached = ratio(fit.values, met.reshape(fit.values.shape), judge.scales[spec.name])
         least = min(least, reached)
-        if reached < wanted and not judge.holds(fit.values, met, reached, spec.name):
+        if reached < wanted and not judge.holds(fit.values, met, reached, wanted, spec.name):
             notes.append(_engine_note(backend.name, reached))
     return least, tuple(notes)
 

@@ -35,7 +35,7 @@ _HEADER = ("layer", "fused into it", "made by", "tensor", "layout", "SNR dB", "a
     help="Which: any of role, format, precision and path, such as onnx:int8. [default: the only one]",
 )
 @click.option("--data", metavar="DATA", help="Real samples. [default: the checkpoint's held-out ones]")
-@click.option("--tolerance", type=float, metavar="DB", help="Signal-to-noise ratio that every layer must keep.")
+@click.option("--tolerance", type=float, metavar="DB", help="Signal-to-noise ratio to keep. [default: by precision]")
 @click.option("--plot", type=click.Path(path_type=Path), metavar="FILE.png", help="Draw the ratios, layer by layer.")
 @click.option("--overwrite", is_flag=True, help="Replace the plot that stands there.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")
@@ -156,7 +156,7 @@ def _lines(report: DriftReport) -> Iterator[str]:
 def _tolerance(report: DriftReport) -> str:
     if report.by_value:
         return "compared value by value, as verify does"
-    return f"tolerance {report.tolerance:.1f} dB"
+    return f"tolerance {report.tolerance_so_far:.1f} dB, {report.tolerance:.1f} dB for a layer alone"
 
 
 def _least(layers: Sequence[LayerDrift]) -> str:

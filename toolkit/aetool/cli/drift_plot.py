@@ -46,7 +46,8 @@ def draw_drift(report: DriftReport, output: Path, *, title: str) -> None:
 def _mark(axes: Any, report: DriftReport) -> None:
     """The tolerance, where it is a ratio, and the layers beyond it."""
     if not report.by_value:
-        axes.axhline(report.tolerance, color="gray", linewidth=1, linestyle="-.", label="tolerance")
+        axes.axhline(report.tolerance_so_far, color="C0", linewidth=1, linestyle="-.", label="tolerance so far")
+        axes.axhline(report.tolerance, color="C1", linewidth=1, linestyle=":", label="tolerance for a layer alone")
     beyond = [(at, _shown(layer.snr)) for at, layer in enumerate(report.layers) if layer.beyond]
     if beyond:
         axes.plot(*zip(*beyond, strict=True), "o", color="C3", markersize=9, fillstyle="none", label="beyond tolerance")

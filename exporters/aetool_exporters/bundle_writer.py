@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
+from aetool_exporters.lazy_files import LazyFiles
 from aetool_runtime.atomic import replacing_folder
 from aetool_runtime.bundle import MANIFEST, MANIFEST_DIGEST, digest_line
 from aetool_runtime.golden import GoldenCase, GoldenTensor
@@ -51,20 +53,24 @@ class GoldenFile:
         return GoldenTensor(array.dtype.name, array.shape, offset)
 
 
-def bundle_files(manifest: Manifest, files: Mapping[str, bytes]) -> dict[str, bytes]:
-    """Every file of the bundle, manifest and digest first; the manifest is given the files' sizes and digests."""
+def bundle_files(manifest: Manifest, files: Mapping[str, bytes]) -> Mapping[str, bytes]:
+    """Every file of the bundle, manifest and digest first; the manifest is given the files' sizes and digests.
+
+    Files are read from ``files`` when they are asked for, one at a time.
+    """
     entries = {path: FileEntry(hashlib.sha256(data).hexdigest(), len(data)) for path, data in files.items()}
     text = format_manifest(replace(manifest, files=entries))
-    return {MANIFEST: text, MANIFEST_DIGEST: digest_line(text), **{path: files[path] for path in sorted(files)}}
+    made: dict[str, Callable[[], bytes]] = {MANIFEST: lambda: text, MANIFEST_DIGEST: lambda: digest_line(text)}
+    return LazyFiles(made | {path: partial(files.__getitem__, path) for path in sorted(files)})
 
 
 def write_folder(target: Path, files: Mapping[str, bytes]) -> None:
     """Write files below ``target`` in one step: it is the old folder, or the whole new one."""
-    with replacing_folder(target) as partial:
-        for path, data in files.items():
-            place = partial / path
+    with replacing_folder(target) as unfinished:
+        for path in files:
+            place = unfinished / path
             place.parent.mkdir(parents=True, exist_ok=True)
-            place.write_bytes(data)
+            place.write_bytes(files[path])
 
 
 def _little_endian(array: Array) -> bytes:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 
 from aetool_exporters.cases import HELD_OUT, Suite, golden_subset
 from aetool_exporters.request import Exported
-from aetool_runtime.backends import available_backends
+from aetool_runtime.backends import available_backends, load_graph
 from aetool_runtime.errors import DependencyError
 from aetool_runtime.selftest import Case, Check, Trial, check_artifacts
 from aetool_runtime.specs import Artifact
@@ -60,7 +60,7 @@ class Judge:
         Raises:
             DependencyError: no engine is here to try one with.
         """
-        own = {key_of(a): self._own_cases(a, exported.files[a.path]) for a in exported.artifacts}
+        own = {key_of(a): self._own_cases(a, exported.files.__getitem__) for a in exported.artifacts}
         checks = []
         for check in check_artifacts(
             exported.artifacts,
@@ -76,12 +76,12 @@ class Judge:
         (verdict.passed if all(check.passed for check in checks) else verdict.failed).append(settled)
         verdict.own_cases |= own
 
-    def _own_cases(self, artifact: Artifact, data: bytes) -> tuple[Case, ...]:
+    def _own_cases(self, artifact: Artifact, read: Callable[[str], bytes]) -> tuple[Case, ...]:
         """What the artifact itself makes of the golden inputs, on the first engine here."""
         backends = available_backends(artifact.format)
         if artifact.precision == EXACT or not backends:
             return ()
-        graph = backends[0].load(data, artifact, device="cpu", threads=1)
+        graph = load_graph(backends[0], artifact, read, device="cpu", threads=1)
         spec = artifact.inputs[0]
         try:
             cases = []

@@ -22,17 +22,9 @@ def count_operators(artifact: Artifact, data: bytes) -> dict[str, int]:
 
 
 def _onnx(artifact: Artifact, data: bytes) -> Iterator[str]:
-    import onnx
+    from aetool_runtime.backends.onnx_scan import operators
 
-    from aetool_exporters.onnx.ordering import subgraphs
-
-    def names(graph: onnx.GraphProto) -> Iterator[str]:
-        for node in graph.node:
-            yield node.op_type
-            for body in subgraphs(node):
-                yield from names(body)
-
-    return names(onnx.load_from_string(data).graph)
+    return operators(data)
 
 
 def _ort(artifact: Artifact, data: bytes) -> Iterator[str]:

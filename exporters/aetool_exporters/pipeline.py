@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections import ChainMap
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -150,7 +151,7 @@ def export_reference(
 
 def _for_microcontroller(exported: Exported) -> list[str]:
     """What TFLite files need of a microcontroller; refuses those that do not run on one."""
-    files = [data for path, data in exported.files.items() if path.endswith(".tflite")]
+    files = [exported.files[path] for path in exported.files if path.endswith(".tflite")]
     if not files:
         return []
     from aetool_exporters.tflite.microcontroller import activation_arena, refuse_obstacles
@@ -210,14 +211,14 @@ def _contents(
     verdict: Verdict,
     options: ExportOptions,
     frontiers: Sequence[Frontier],
-) -> dict[str, bytes]:
+) -> Mapping[str, bytes]:
     """Every file of the bundle; none when nothing passed."""
     if not verdict.passed:
         return {}
-    graphs = {path: data for exported in verdict.passed for path, data in exported.files.items()}
+    graphs = ChainMap({}, *(cast(MutableMapping[str, bytes], exported.files) for exported in verdict.passed))
     golden_file = GoldenFile()
     cases = tuple(map(golden_file.place, golden_subset(golden)))
-    artifacts = tuple(_described(a, verdict, golden_file, graphs[a.path]) for e in verdict.passed for a in e.artifacts)
+    artifacts = tuple(_described(a, verdict, golden_file, graphs) for e in verdict.passed for a in e.artifacts)
     manifest = Manifest(
         name=name,
         artifacts=artifacts,
@@ -234,20 +235,21 @@ def _contents(
     )
     kept = [check for check in verdict.checks if any(check.artifact in e.artifacts for e in verdict.passed)]
     files = {
-        **graphs,
         GOLDEN_PATH: golden_file.data,
         REPORT_PATH: format_report(kept, real=samples.real, budgets=[frontier_json(f, timed=False) for f in frontiers]),
         GUIDE_PATH: format_guide(manifest),
     }
     if options.license is not None:
         files[LICENSE_PATH] = options.license.encode()
-    return bundle_files(manifest, files)
+    return bundle_files(manifest, ChainMap(files, graphs))
 
 
-def _described(artifact: Artifact, verdict: Verdict, golden_file: GoldenFile, data: bytes) -> Artifact:
+def _described(artifact: Artifact, verdict: Verdict, golden_file: GoldenFile, files: Mapping[str, bytes]) -> Artifact:
     """With its own golden vectors, and what it is made of."""
     own = verdict.own_cases.get(key_of(artifact), ())
-    return replace(artifact, cases=tuple(map(golden_file.place, own)), operators=count_operators(artifact, data))
+    return replace(
+        artifact, cases=tuple(map(golden_file.place, own)), operators=count_operators(artifact, files[artifact.path])
+    )
 
 
 def _golden_suite(reference: Reference, samples: Samples, suite: Suite, options: ExportOptions) -> Suite:
@@ -269,8 +271,9 @@ def _versions() -> Mapping[str, str]:
 def _set_aside(folder: Path, verdict: Verdict, samples: Samples) -> None:
     """Keep what failed beside the bundle for a look; take away what an earlier run left there."""
     if verdict.failed:
-        files = {path: data for exported in verdict.failed for path, data in exported.files.items()}
-        write_folder(folder, {**files, REPORT_PATH: format_report(verdict.checks, real=samples.real)})
+        report = {REPORT_PATH: format_report(verdict.checks, real=samples.real)}
+        failed = (cast(MutableMapping[str, bytes], exported.files) for exported in verdict.failed)
+        write_folder(folder, ChainMap(report, *failed))
     elif _is_rejected(folder):
         shutil.rmtree(folder)
 

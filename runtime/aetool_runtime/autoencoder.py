@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from aetool_runtime.backends import Backend, Graph, load_backend
+from aetool_runtime.backends import Backend, Graph, load_backend, load_graph
 from aetool_runtime.bundle import Bundle, open_bundle
 from aetool_runtime.choosing.named import artifact_for, default_precision, named_backend
 from aetool_runtime.errors import UsageError
@@ -232,8 +232,7 @@ class Autoencoder:
             self._refuse_closed()
             if role not in self._loaded:
                 artifact = artifact_for(self.bundle, role, self._engine, self.precision, self._format)
-                data = self.bundle.read(artifact.path)
-                graph = self._engine.load(data, artifact, device=self.device, threads=self.threads)
+                graph = load_graph(self._engine, artifact, self.bundle.read, device=self.device, threads=self.threads)
                 self._graphs.append(graph)
                 self._loaded[role] = make_runner(graph, artifact)
             return self._loaded[role]

@@ -124,9 +124,17 @@ def _listed(node: Node, files: Mapping[str, FileEntry]) -> str:
     return path
 
 
+def _listed_beside(node: Node, path: str, files: Mapping[str, FileEntry]) -> str:
+    """Another listed file in the same folder as ``path``."""
+    beside = _listed(node, files)
+    if beside == path or beside.rpartition("/")[0] != path.rpartition("/")[0]:
+        node.refuse(f"is {beside!r}", f"another file in the folder of {path!r}")
+    return beside
+
+
 def _artifact(node: Node, files: Mapping[str, FileEntry], golden: Node) -> Artifact:
     opset, signature, snr = node.get("opset"), node.get("signature"), node.get("snr")
-    operators = node.get("operators")
+    operators, beside = node.get("operators"), node.get("external_data")
     role: Role = node["role"].one_of(ROLES)  # type: ignore[assignment]
     given, returned = ROLE_TENSORS[role]
     artifact = Artifact(
@@ -140,6 +148,7 @@ def _artifact(node: Node, files: Mapping[str, FileEntry], golden: Node) -> Artif
         opset=None if opset is None else opset.natural(),
         signature=None if signature is None else signature.text(),
         snr={} if snr is None else {name: item.number() for name, item in snr.members()},
+        external_data=None if beside is None else _listed_beside(beside, node["path"].text(), files),
         operators={} if operators is None else {name: item.natural(1) for name, item in operators.members()},
     )
     cases = node.get("cases")

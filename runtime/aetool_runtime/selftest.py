@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from aetool_runtime.backends import Backend, available_backends
+from aetool_runtime.backends import Backend, available_backends, load_graph
 from aetool_runtime.bundle import Bundle
 from aetool_runtime.errors import AetoolError, BackendError
 from aetool_runtime.golden import GoldenCase, GoldenTensor
@@ -120,22 +120,22 @@ def check_artifacts(
         scales: output name → the unit that it is compared in.
     """
     for artifact in artifacts:
-        data, trial = read(artifact.path), trial_of(artifact)
+        trial = trial_of(artifact)
         for backend in available_backends(artifact.format):
             for device in backend.devices():
-                yield _check(artifact, data, backend, device, trial, scales)
+                yield _check(artifact, read, backend, device, trial, scales)
 
 
 def _check(
     artifact: Artifact,
-    data: bytes,
+    read: Callable[[str], bytes],
     backend: Backend,
     device: str,
     trial: Trial,
     scales: Mapping[str, OutputScale],
 ) -> Check:
     try:
-        graph = backend.load(data, artifact, device=device, threads=1)
+        graph = load_graph(backend, artifact, read, device=device, threads=1)
         try:
             reports = compare_cases(artifact, graph.run, trial.cases, scales)
             fidelity = _fidelity(artifact, graph.run, trial, scales)

@@ -199,6 +199,7 @@ class Artifact:
         cases: golden vectors of its own, which the self-test uses in place of the bundle's: what the artifact returned
             when it was made. Empty for ``float32``, which is held against the model itself.
         snr: output → signal-to-noise ratio against the model on held-out data, dB; empty for ``float32``.
+        external_data: a file of the bundle that holds tensors which the graph keeps outside itself; ``None`` for none.
         operators: operation → how often the graph has it; empty when it was not counted. For people.
     """
 
@@ -213,6 +214,7 @@ class Artifact:
     signature: str | None = None
     cases: tuple[GoldenCase, ...] = ()
     snr: Mapping[str, float] = field(default_factory=dict)
+    external_data: str | None = None
     operators: Mapping[str, int] = field(default_factory=dict)
 
     def __str__(self) -> str:

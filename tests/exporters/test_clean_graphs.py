@@ -67,8 +67,8 @@ PRESETS: dict[str, tuple[tuple[int, ...], Normalization, dict[str, Any], str, st
     ),
     "text": (
         (32,), Normalization(), {},
-        "Gather Unsqueeze Transpose Conv Relu Reshape MatMul Add",
-        "MatMul Add Relu Reshape ConvTranspose Relu Squeeze Transpose MatMul Add Softmax",
+        "Gather Unsqueeze Transpose Conv Reshape MatMul Add",
+        "MatMul Add Reshape ConvTranspose Squeeze Transpose MatMul Add Softmax",
     ),
     "superres": (
         (32, 32, 3), RGB, {"input_shape": (16, 16, 3), "residual": True},

@@ -155,7 +155,7 @@ class TestFailures:
         assert (tmp_path / "folder/thesis.txt").read_text() == (tmp_path / "file").read_text() == "mine"
 
     def test_an_unknown_format_lists_the_known(self, reference: Reference, samples: Samples, tmp_path: Path) -> None:
-        with pytest.raises(UsageError, match="one of onnx, tflite"):
+        with pytest.raises(UsageError, match="one of onnx, ort, tflite"):
             run_export(reference, tmp_path / "m", samples, ExportOptions(formats=("onx",)))
 
     def test_samples_of_another_shape_are_refused(self, reference: Reference, tmp_path: Path) -> None:

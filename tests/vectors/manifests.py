@@ -70,6 +70,7 @@ FULL: dict[str, Any] = {
     "files": {**BASE["files"], "graphs/model.tflite": {"sha256": SHA, "bytes": 0}},
 }
 
+BESIDE = {"sha256": SHA, "bytes": 9}
 OWN_CASE: dict[str, Any] = BASE["golden"]["cases"][0]
 ABSENT = object()
 WRONG = {"null": None, "false": False, "a text": "x", "1.5": 1.5, "an empty array": [], "an empty object": {}}
@@ -329,6 +330,16 @@ CHANGES: dict[str, tuple[Any, ...]] = {
             **OWN_CASE["tensors"], "input": {"dtype": "int8", "shape": [2, 6], "offset": 0}}}])
     ),
     "a ratio that is a text": ("manifest", (f"{ENCODER}.snr", {"latent": "40"})),
+    # weights beside a graph
+    "weights beside": ("ok", (f"{ENCODER}.external_data", "e"), ("files", {**BASE["files"], "e": BESIDE})),
+    "weights beside in another folder": (
+        "manifest", (f"{ENCODER}.external_data", "x/e"), ("files", {**BASE["files"], "x/e": BESIDE})
+    ),
+    "weights beside that are null": ("ok", (f"{ENCODER}.external_data", None)),
+    "weights beside that are not listed": ("manifest", (f"{ENCODER}.external_data", "encoder.data")),
+    "weights beside that are the graph": ("manifest", (f"{ENCODER}.external_data", "encoder.onnx")),
+    "weights beside that leave the bundle": ("unsafe", (f"{ENCODER}.external_data", "../encoder.data")),
+    "weights beside in a number": ("manifest", (f"{ENCODER}.external_data", 1)),
     # for people
     "operators are counted": ("ok", (f"{ENCODER}.operators", {"MatMul": 2, "com.example:Any thing": 1})),
     "operators that are null": ("ok", (f"{ENCODER}.operators", None)),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
 import onnx
@@ -14,6 +14,7 @@ from aetool_exporters.onnx.conversion import convert
 from aetool_exporters.onnx.interface import set_interface
 from aetool_exporters.onnx.ordering import reads
 from aetool_exporters.onnx.refusal import refuse_unsupported
+from aetool_exporters.onnx.serialization import LIMIT, serialize_pointing, serialize_whole, weights_file, whole_size
 from aetool_exporters.onnx.simplification import simplify
 from aetool_exporters.onnx.validity import check
 from aetool_exporters.onnx.weights import Weights
@@ -30,12 +31,29 @@ class FloatGraph:
     """A role at float32.
 
     Args:
-        data: the file.
+        skeleton: the graph, with metadata; its large tensors only stand for those in ``weights``.
+        weights: these.
         layers: node → the Keras layer that it came from, "" for none.
     """
 
-    data: bytes = field(repr=False)
+    skeleton: onnx.ModelProto = field(repr=False)
+    weights: Weights = field(repr=False)
     layers: Mapping[str, str]
+
+    @property
+    def data(self) -> bytes:
+        """The file, all in one."""
+        return serialize_whole(self.skeleton, self.weights)
+
+    def files(self, path: str, limit: int = LIMIT) -> dict[str, Callable[[], bytes]]:
+        """Path → what makes the file: the graph alone or, where it has ``limit`` bytes or more, its weights beside."""
+        if whole_size(self.skeleton, self.weights) < limit:
+            return {path: lambda: self.data}
+        beside = f"{path.removesuffix('.onnx')}.data"
+        return {
+            path: lambda: serialize_pointing(self.skeleton, self.weights, beside.rpartition("/")[2]),
+            beside: lambda: weights_file(self.skeleton, self.weights),
+        }
 
     def model(self) -> onnx.ModelProto:
         """A copy that may be changed, without metadata."""
@@ -52,15 +70,15 @@ def build(reference: Reference, role: Role, opset: int, metadata: Mapping[str, s
         ConversionError: the converter failed, or its result is not valid.
     """
     wanted, names = reference.interface(role), layer_names(reference)
-    model = convert(reference, role, opset)
+    model, weights = convert(reference, role, opset)
     refuse_unsupported(model, names)
     set_interface(model, wanted)
-    model = simplify(model, wanted)
-    clean(model, Weights())
+    model = simplify(model, wanted, weights)
+    clean(model, weights)
     onnx.helper.set_model_props(model, dict(metadata))
     model, origins = trace_canonical(model)
-    check(model, wanted)
-    return FloatGraph(serialize(model), _layers(model.graph, origins, names))
+    check(model, wanted, weights)
+    return FloatGraph(model, weights.renamed(model), _layers(model.graph, origins, names))
 
 
 def finish(model: onnx.ModelProto, wanted: Interface, metadata: Mapping[str, str]) -> bytes:

@@ -15,6 +15,7 @@ import onnx
 from aetool_exporters.onnx.identities import settle_identities
 from aetool_exporters.onnx.ordering import ordered_nodes, reads, subgraphs
 from aetool_exporters.onnx.scope import Scope
+from aetool_exporters.onnx.weights import is_elsewhere
 from aetool_runtime.errors import ConversionError
 
 __all__ = ["canonicalize", "serialize", "trace_canonical"]
@@ -127,6 +128,11 @@ def _canonical_attribute(attribute: onnx.AttributeProto, scope: Scope) -> onnx.A
 
 
 def _canonical_tensor(tensor: onnx.TensorProto, name: str) -> onnx.TensorProto:
+    if is_elsewhere(tensor):
+        result = onnx.TensorProto()
+        result.CopyFrom(tensor)
+        result.name = name
+        return result
     if tensor.data_type == onnx.TensorProto.STRING:
         result = onnx.TensorProto(name=name, data_type=tensor.data_type, dims=tensor.dims)
         result.string_data.extend(tensor.string_data)

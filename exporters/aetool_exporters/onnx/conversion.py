@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+import keras
 import numpy as np
 import onnx
 import tensorflow as tf
@@ -15,23 +16,28 @@ import tf2onnx
 from aetool_exporters.extremes import plain_extremes
 from aetool_exporters.onnx.handlers import HANDLERS
 from aetool_exporters.onnx.tracing import onnx_layers
+from aetool_exporters.onnx.weights import Weights, large_variables
 from aetool_exporters.reason import reason
 from aetool_exporters.reference import Reference
 from aetool_runtime.errors import AetoolError, ConversionError
-from aetool_runtime.specs import Role
+from aetool_runtime.specs import Array, Role
 
 __all__ = ["convert"]
 
 _FAILED = "Failed to convert node"
 
 
-def convert(reference: Reference, role: Role, opset: int) -> onnx.ModelProto:
+def convert(reference: Reference, role: Role, opset: int) -> tuple[onnx.ModelProto, Weights]:
     """The graph of a role as tf2onnx writes it: named as in the reference, perhaps with operations left unmapped.
+
+    Its large weights stand beside it. Those of plain layers the converters never saw: they copy what they see, many
+    times, and cannot hold 2 GiB.
 
     Raises:
         ConversionError: Keras could not be traced, or tf2onnx failed.
     """
-    function = _traceable(reference, role)
+    shown = large_variables(reference, role)
+    function = _traceable(reference, role, shown)
     try:
         with _watched_log() as complaints, plain_extremes(reference), onnx_layers(reference):
             model, _ = tf2onnx.convert.from_function(
@@ -48,13 +54,32 @@ def convert(reference: Reference, role: Role, opset: int) -> onnx.ModelProto:
     if broken:
         raise _failure(role, broken[0].splitlines()[0])
     _embed_captured_constants(model, function.get_concrete_function())
-    return model
+    weights = Weights.taken_from(model)
+    for tensor in list(model.graph.input):
+        if tensor.name in shown:
+            model.graph.initializer.append(weights.store(tensor.name, _shared(shown[tensor.name])))
+            model.graph.input.remove(tensor)
+    return model, weights
 
 
-def _traceable(reference: Reference, role: Role) -> Any:
+def _shared(variable: Any) -> Array:
+    """A variable's values, not copied."""
+    return np.asarray(tf.convert_to_tensor(variable.value))
+
+
+def _traceable(reference: Reference, role: Role, shown: Mapping[str, Any]) -> Any:
+    """A function of the role's input, and of the variables that are to be inputs."""
     given = reference.interface(role).given
     signature = [tf.TensorSpec(given.shape, given.dtype, name=given.name)]
-    return tf.function(lambda tensor: reference.trace(role, tensor), input_signature=signature)
+    signature += [tf.TensorSpec(variable.shape, variable.dtype, name=name) for name, variable in shown.items()]
+
+    def traced(tensor: Any, *values: Any) -> dict[str, Any]:
+        if not values:
+            return reference.trace(role, tensor)
+        with keras.StatelessScope(state_mapping=list(zip(shown.values(), values, strict=True))):
+            return reference.trace(role, tensor)
+
+    return tf.function(traced, input_signature=signature)
 
 
 def _failure(role: Role, why: str) -> ConversionError:

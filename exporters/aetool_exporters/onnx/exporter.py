@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from aetool_exporters.lazy_files import LazyFiles
 from aetool_exporters.metadata import PREFIX, describe
 from aetool_exporters.precision import check_precision
 from aetool_exporters.reference import Interface, Reference
@@ -29,7 +30,9 @@ class OnnxExporter:
     format = "onnx"
     precisions: tuple[str, ...] = ("float32", "float16", "dynamic_range", "int8")
 
-    def __init__(self) -> None:
+    def __init__(self, limit: int = 2**31 - 2**20) -> None:
+        """``limit``: bytes from which on a graph's weights stand in a file beside it; a protobuf is below 2 GiB."""
+        self.limit = limit
         self._last: tuple[Reference, ExportRequest, dict[Role, FloatGraph]] | None = None
 
     def export(self, reference: Reference, request: ExportRequest) -> Exported:
@@ -48,7 +51,7 @@ class OnnxExporter:
         if request.precision == "float32":
             interfaces = {role: reference.interface(role) for role in graphs}
             artifacts = tuple(_artifact(role, request, interface) for role, interface in interfaces.items())
-            return Exported(artifacts, {artifact.path: graphs[artifact.role].data for artifact in artifacts})
+            return _at_float32(graphs, artifacts, self.limit)
         return _reduced(graphs, reference, request)
 
     def _float_graphs(self, reference: Reference, request: ExportRequest) -> dict[Role, FloatGraph]:
@@ -67,6 +70,18 @@ class OnnxExporter:
         }
         self._last = (reference, at_float32, graphs)
         return graphs
+
+
+def _at_float32(graphs: Mapping[Role, FloatGraph], artifacts: Sequence[Artifact], limit: int) -> Exported:
+    """Files that are written when they are asked for, one at a time."""
+    made: dict[str, Callable[[], bytes]] = {}
+    placed = []
+    for artifact in artifacts:
+        files = graphs[artifact.role].files(artifact.path, limit)
+        beside = next((path for path in files if path != artifact.path), None)
+        placed.append(replace(artifact, external_data=beside))
+        made |= files
+    return Exported(tuple(placed), LazyFiles(made))
 
 
 def _reduced(graphs: Mapping[Role, FloatGraph], reference: Reference, request: ExportRequest) -> Exported:

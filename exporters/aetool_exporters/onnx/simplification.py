@@ -7,13 +7,14 @@ import logging
 import onnx
 
 from aetool_exporters.onnx.validity import check
+from aetool_exporters.onnx.weights import Weights
 from aetool_exporters.reference import Interface
 from aetool_runtime.errors import ConversionError
 
 __all__ = ["simplify"]
 
 
-def simplify(model: onnx.ModelProto, wanted: Interface) -> onnx.ModelProto:
+def simplify(model: onnx.ModelProto, wanted: Interface, weights: Weights) -> onnx.ModelProto:
     """The model with constants folded and nodes fused; the model as it was where that does not stay valid.
 
     Nothing is lost by going on with the model as it was: the same function, computed more slowly. So it is where sizes
@@ -23,15 +24,13 @@ def simplify(model: onnx.ModelProto, wanted: Interface) -> onnx.ModelProto:
         return model
     import onnxslim
 
-    original = onnx.ModelProto()
-    original.CopyFrom(model)
     try:
-        slim: onnx.ModelProto = onnxslim.slim(model)
-        check(slim, wanted)
+        slim: onnx.ModelProto = weights.fleshed(onnxslim.slim(weights.skeleton(model)))
+        check(slim, wanted, weights)
     except ConversionError as error:
-        return _unslimmed(original, error.what)
+        return _unslimmed(model, error.what)
     except Exception as error:  # onnxslim raises whatever its passes run into
-        return _unslimmed(original, f"{type(error).__name__}: {error}")
+        return _unslimmed(model, f"{type(error).__name__}: {error}")
     return slim
 
 

@@ -6,21 +6,45 @@ In the model a tensor's place is taken by one that has a name, a type and sizes,
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
+import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from aetool_runtime.specs import Array
+from aetool_exporters.reference import Reference
+from aetool_runtime.specs import Array, Role
 
-__all__ = ["LARGE", "Weights", "is_elsewhere"]
+__all__ = ["LARGE", "Weights", "is_elsewhere", "large_variables"]
 
 LARGE = 1 << 20
 """Bytes from which on a tensor is kept beside."""
+
+_PREFIX = "aetool_weight_"
+_PLAIN = {"Conv1D", "Conv1DTranspose", "Conv2D", "Conv2DTranspose", "Dense", "Embedding"}
 
 
 def is_elsewhere(tensor: TensorProto) -> bool:
     """Whether a tensor only stands for one that is kept beside its model."""
     return bool(tensor.data_location == TensorProto.EXTERNAL)
+
+
+def large_variables(reference: Reference, role: Role) -> dict[str, Any]:
+    """The large weights of a role's plain layers, by the names that they are to have as inputs."""
+    models = {"encoder": (reference.encoder,), "decoder": (reference.decoder,)}.get(role, reference.models)
+    layers = [layer for model in models if model is not None for layer in model._flatten_layers()]
+    plain = {id(layer): layer for layer in layers if type(layer).__name__ in _PLAIN and _is_of_keras(layer)}
+    variables = {id(variable): variable for layer in plain.values() for variable in layer.variables}
+    large = [variable for variable in variables.values() if variable.dtype == "float32" and _bytes(variable) >= LARGE]
+    return {f"{_PREFIX}{number}": variable for number, variable in enumerate(large)}
+
+
+def _is_of_keras(layer: Any) -> bool:
+    return type(layer).__module__.startswith("keras.")
+
+
+def _bytes(variable: Any) -> int:
+    return 4 * int(np.prod(variable.shape))
 
 
 class Weights(Mapping[str, Array]):
@@ -56,6 +80,11 @@ class Weights(Mapping[str, Array]):
         tensor = TensorProto(name=name, data_type=dtype, dims=value.shape, data_location=TensorProto.EXTERNAL)
         tensor.external_data.add(key="location", value=name)
         return tensor
+
+    def renamed(self, model: onnx.ModelProto) -> Weights:
+        """The weights under the names that the tensors of ``model`` that stand for them have now."""
+        places = {tensor.name: tensor for tensor in model.graph.initializer if is_elsewhere(tensor)}
+        return Weights({name: self[tensor.external_data[0].value] for name, tensor in places.items()})
 
     def keep(self, names: Iterable[str]) -> None:
         """Forget all others."""

@@ -6,16 +6,26 @@ are imports no engine.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
+from inspect import signature
 from typing import Any, Protocol, cast
 
 from aetool_runtime.errors import BackendError, UnavailableError
 from aetool_runtime.specs import Array, Artifact
 
-__all__ = ["Backend", "Graph", "available_backends", "backend_names", "load_backend", "load_plugin", "plugin_names"]
+__all__ = [
+    "Backend",
+    "Graph",
+    "available_backends",
+    "backend_names",
+    "load_backend",
+    "load_graph",
+    "load_plugin",
+    "plugin_names",
+]
 
 _GROUP = "aetool.backends"
 
@@ -85,6 +95,28 @@ def load_backend(name: str) -> Backend:
         DependencyError: its engine is not installed.
     """
     return cast(Backend, load_plugin(_GROUP, name)())
+
+
+def load_graph(
+    backend: Backend, artifact: Artifact, read: Callable[[str], bytes], *, device: str, threads: int
+) -> Graph:
+    """Load an artifact whose files ``read`` returns by their paths.
+
+    Raises:
+        BackendError, DeviceError, UnsafeError: see ``Backend.load``; the engine takes no weights beside a graph.
+    """
+    data = read(artifact.path)
+    if artifact.external_data is None:
+        return backend.load(data, artifact, device=device, threads=threads)
+    if "beside" not in signature(backend.load).parameters:
+        raise BackendError(
+            f"{backend.name} takes no graph whose weights stand beside it",
+            where=f"{artifact} ({artifact.path})",
+            hint="use the backend onnxruntime",
+        )
+    beside = read(artifact.external_data)
+    load: Callable[..., Graph] = backend.load
+    return load(data, artifact, device=device, threads=threads, beside=beside)
 
 
 def available_backends(format_name: str) -> list[Backend]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from aetool_runtime.backends.onnx_scan import refuse_external_data
+from aetool_runtime.backends.onnx_scan import check_external_data, refuse_external_data
 from aetool_runtime.backends.ort_scan import refuse_tensors_elsewhere
 from aetool_runtime.errors import BackendError, DependencyError, DeviceError
 from aetool_runtime.specs import Array, Artifact
@@ -37,10 +37,19 @@ class OnnxRuntimeBackend:
         compiled_in = _PROVIDERS["cuda"] in self._engine.get_available_providers()
         return ("cuda", "cpu") if compiled_in and _cuda_devices() else ("cpu",)
 
-    def load(self, data: bytes, artifact: Artifact, *, device: str, threads: int) -> OnnxRuntimeGraph:
+    def load(
+        self, data: bytes, artifact: Artifact, *, device: str, threads: int, beside: bytes | None = None
+    ) -> OnnxRuntimeGraph:
+        """See ``Backend``. ``beside``: the content of ``artifact.external_data``."""
         where = f"{artifact} ({artifact.path})"
         in_own_format = artifact.format == "ort"
-        (refuse_tensors_elsewhere if in_own_format else refuse_external_data)(data, where)
+        location = (artifact.external_data or "").rpartition("/")[2]
+        if in_own_format:
+            refuse_tensors_elsewhere(data, where)
+        elif beside is None:
+            refuse_external_data(data, where)
+        else:
+            check_external_data(data, location, len(beside), where)
         provider = self._provider(device)
         options = self._engine.SessionOptions()
         options.intra_op_num_threads = threads
@@ -51,6 +60,8 @@ class OnnxRuntimeBackend:
         if device != "cpu":
             # Without this ONNX Runtime quietly runs on the CPU what the device does not take.
             options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
+        if beside is not None:
+            self._hand_over(options, location, beside, where)
         try:
             session = self._engine.InferenceSession(data, options, providers=[provider])
         except Exception as error:
@@ -66,6 +77,16 @@ class OnnxRuntimeBackend:
                 hint="check the driver and the CUDA and cuDNN libraries, or use device='cpu'",
             )
         return OnnxRuntimeGraph(session, artifact)
+
+    def _hand_over(self, options: Any, location: str, content: bytes, where: str) -> None:
+        """Give the engine the content of the file that the graph names, so that it looks for none."""
+        if not hasattr(options, "add_external_initializers_from_files_in_memory"):
+            raise BackendError(
+                f"ONNX Runtime {self._engine.__version__} cannot be given weights that stand beside a graph",
+                where=where,
+                hint="update onnxruntime",
+            )
+        options.add_external_initializers_from_files_in_memory([location], [content], [len(content)])
 
     def _provider(self, device: str) -> str:
         if device not in self.devices():

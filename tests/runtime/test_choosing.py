@@ -22,7 +22,7 @@ from aetool_runtime.choosing.candidates import Candidate, Wish, find_candidates
 from aetool_runtime.choosing.choice import choose, pick, slower_reductions
 from aetool_runtime.choosing.measuring import Measurement, measure
 from aetool_runtime.choosing.memory import peak_memory
-from aetool_runtime.errors import AetoolError, BackendError, DeviceError, UsageError
+from aetool_runtime.errors import AetoolError, BackendError, DeviceError, DigestError, UsageError
 
 pytestmark = pytest.mark.usefixtures("forget_plugins")
 Paths = Callable[[str], Path]
@@ -235,6 +235,15 @@ def test_when_none_passes_its_self_test_all_are_named(engines: Engines, clock: C
     engines(a=Script(off=1.0), b=Script(broken="on fire"))
     with pytest.raises(BackendError, match=r"a/cpu, 1 thread: fails its self-test.*b/cpu, 1 thread: on fire"):
         choose(plain, Wish(), budget=1.0, clock=clock)
+
+
+def test_a_damaged_bundle_is_nothing_to_choose_around(engines: Engines, tiny: Path) -> None:
+    bundle = open_bundle(tiny)
+    engines(a=Script(call=speeds(one=1e-3)), b=Script(("tflite",), call=speeds(one=1e-3)))
+    damaged = tiny / "encoder.onnx"
+    damaged.write_bytes(damaged.read_bytes().replace(b"latent", b"lateNt"))
+    with pytest.raises(DigestError):
+        Autoencoder.open(bundle, backend="auto")
 
 
 # --- the budget ---
@@ -518,7 +527,7 @@ def test_without_a_home_nothing_is_kept(ask: Ask, monkeypatch: pytest.MonkeyPatc
 
 def test_the_machine_and_versions_are_told() -> None:
     assert set(cache.machine()) == {"system", "machine", "processor", "cores"}
-    assert {"python", "numpy", "aetool"} <= set(cache.versions())
+    assert {"python", "numpy", "aetool", "onnxruntime"} <= set(cache.versions())
 
 
 def test_a_measurement_that_was_not_made_is_not_picked() -> None:

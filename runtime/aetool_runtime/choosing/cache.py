@@ -13,7 +13,7 @@ import platform
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, entry_points, version
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ __all__ = ["cache_folder", "load_answer", "machine", "store_answer", "versions"]
 
 _FORMAT = "aetool.choice.1"
 _MOST_BYTES = 1 << 20
-_PACKAGES = ("aetool", "numpy", "onnxruntime", "onnxruntime-gpu", "ai-edge-litert", "openvino")
+_PACKAGES = ("numpy", "onnxruntime", "onnxruntime-gpu", "ai-edge-litert", "openvino")
 
 
 def cache_folder() -> Path | None:
@@ -53,6 +53,9 @@ def machine() -> dict[str, object]:
 def versions() -> dict[str, str]:
     """Of Python and of every package that takes part, as far as they are installed."""
     found = {"python": platform.python_version()}
+    for entry in entry_points(group="aetool.backends"):
+        if entry.dist is not None:
+            found[entry.dist.name] = entry.dist.version
     for name in _PACKAGES:
         with suppress(PackageNotFoundError):
             found[name] = version(name)

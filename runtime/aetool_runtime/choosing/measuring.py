@@ -12,7 +12,7 @@ from aetool_runtime.backends import Graph, load_backend
 from aetool_runtime.bundle import Bundle
 from aetool_runtime.choosing.candidates import Candidate, artifacts_of
 from aetool_runtime.choosing.fidelity import Fidelity, check_parity, first_input, reconstruction_fidelity
-from aetool_runtime.errors import AetoolError
+from aetool_runtime.errors import UnavailableError
 from aetool_runtime.runner import Runner, make_runner
 from aetool_runtime.specs import Array
 
@@ -106,6 +106,9 @@ def measure(
 
     Returns:
         One for each candidate, in their order.
+
+    Raises:
+        IntegrityError, InputError: the bundle is damaged, or its graphs do not fit together.
     """
     start = clock()
     array = first_input(bundle, batch_size)
@@ -120,7 +123,7 @@ def measure(
                 contender = _load(bundle, candidate, clock)
                 contenders.append(contender)
                 contender.call(array, clock)
-            except AetoolError as error:
+            except UnavailableError as error:  # a damaged or unsafe bundle is nothing to choose around
                 problems[candidate] = error.what
         _take_turns(_usable(contenders, problems), array, start + budget, clock, every)
     finally:

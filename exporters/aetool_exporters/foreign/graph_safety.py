@@ -18,9 +18,9 @@ from typing import Any
 
 from aetool_runtime.errors import UnsafeError, UnsupportedOperatorError
 
-__all__ = ["check_objects", "check_operations"]
+__all__ = ["COMPUTING", "check_objects", "check_operations"]
 
-_COMPUTING = frozenset({
+COMPUTING = frozenset({
     # values and shapes
     "Abs", "Add", "AddN", "AddV2", "All", "Any", "ArgMax", "ArgMin", "BatchMatMul", "BatchMatMulV2", "BatchMatMulV3",
     "BatchToSpaceND", "BroadcastArgs", "BroadcastTo", "Cast", "Ceil", "ClipByValue", "Concat", "ConcatV2", "Const",
@@ -52,6 +52,8 @@ _COMPUTING = frozenset({
     # checks of shapes, which are dropped
     "Assert", "CheckNumerics",
 })  # fmt: skip
+
+"""Operations that do nothing but compute."""
 
 _REACHING_OUT = (
     "PyFunc", "ReadFile", "WriteFile", "MatchingFiles", "WholeFileReader", "TextLineReader", "FixedLengthRecordReader",
@@ -88,7 +90,7 @@ def check_operations(meta_graph: Any, start: str, where: Path) -> None:
                     hint="do not use this model; ask whoever made it for a Keras file",
                 )
     for node in _reached(meta_graph.graph_def.node, library, start):
-        if node.op not in _COMPUTING and node.op not in library:
+        if node.op not in COMPUTING and node.op not in library:
             raise UnsupportedOperatorError(
                 f"the operation {node.op} is not among those that are known to only compute",
                 where=f"{where}, node {node.name}",

@@ -2,29 +2,35 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from aetool_exporters.foreign.entries import Entry
+from aetool_exporters.foreign.graph_safety import COMPUTING
 from aetool_exporters.foreign.tensor_functions import RANDOM, TENSOR_FUNCTIONS
 
 __all__ = ["OPERATION_CLASSES", "operation_name", "rewrite_operation"]
 
-OPERATION_CLASSES = frozenset({"TFOpLambda", "SlicingOpLambda"})
+OPERATION_CLASSES = frozenset({"TFOpLambda", "SlicingOpLambda", "TensorFlowOpLayer"})
 _CONSTANT = "_CONSTANT_VALUE"
 
 
 def operation_name(entry: Entry) -> str:
-    """The TensorFlow function, such as ``math.multiply``."""
-    return str(entry["config"].get("function", ""))
+    """The TensorFlow function or operation, such as ``math.multiply`` or ``AddV2``."""
+    if entry["class_name"] == "TensorFlowOpLayer":
+        return str(_node_definition(entry).get("op", "an operation in an unknown form"))
+    return f"tf.{entry['config'].get('function', '')}"
 
 
 def rewrite_operation(entry: Entry, path: str) -> list[str] | None:
-    """Make a ``TensorFunction`` of an operation, in place; ``None`` for one that is not known to only compute.
+    """Make a ``TensorFunction`` or ``SingleOperation`` of it, in place; ``None`` if it is not known to only compute.
 
     Returns:
         What the user should know.
     """
-    function = operation_name(entry)
+    if entry["class_name"] == "TensorFlowOpLayer":
+        return _rewrite_single(entry, path)
+    function = str(entry["config"].get("function", ""))
     if function not in TENSOR_FUNCTIONS:
         return None
     name = entry["config"].get("name") or entry.get("name")
@@ -37,6 +43,34 @@ def rewrite_operation(entry: Entry, path: str) -> list[str] | None:
     }
     entry.pop("build_config", None)
     return [f"layer {path!r} draws random numbers; their mean takes their place"] if function in RANDOM else []
+
+
+def _node_definition(entry: Entry) -> dict[str, Any]:
+    """The ``NodeDef`` as JSON; empty where it was written in another form."""
+    node = entry["config"].get("node_def")
+    try:
+        node = json.loads(node) if isinstance(node, str) else node
+    except ValueError:
+        return {}
+    return node if isinstance(node, dict) else {}
+
+
+def _rewrite_single(entry: Entry, path: str) -> list[str] | None:
+    node = _node_definition(entry)
+    if node.get("op") not in COMPUTING:
+        return None
+    name = str(entry["config"].get("name") or entry.get("name")).replace("/", "_")
+    constants = entry["config"].get("constants") or {}
+    config = {"name": name, "node": node, "constants": constants, "dtype": "float32"}
+    entry |= {
+        "module": None,
+        "class_name": "SingleOperation",
+        "registered_name": "SingleOperation",
+        "config": config,
+    }
+    entry.pop("build_config", None)
+    random = node["op"].startswith(("Random", "Truncated"))
+    return [f"layer {path!r} draws random numbers; their mean takes their place"] if random else []
 
 
 def _node(node: Any) -> Any:

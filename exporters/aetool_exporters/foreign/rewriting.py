@@ -70,11 +70,13 @@ class _Rewriter:
         import keras
 
         from aetool_exporters.foreign import portable_layers, stand_ins
+        from aetool_exporters.foreign.single_operation import SingleOperation
 
         self._keras, self._stand_ins, self._portable = keras, stand_ins, portable_layers
         self._file, self._surgery, self.result = file, surgery, result
         self._weights = WeightIndex.of(file)
         self.result.objects |= {
+            "SingleOperation": SingleOperation,
             "TakeMean": stand_ins.TakeMean,
             "TensorFunction": stand_ins.TensorFunction,
             "ThresholdedReLU": stand_ins.ThresholdedReLU,
@@ -201,7 +203,7 @@ class _Rewriter:
     def _operation(self, entry: Entry, path: str) -> None:
         notices = rewrite_operation(entry, path)
         if notices is None:
-            what = f"calls tf.{operation_name(entry)}, which is not among the functions that are known to only compute"
+            what = f"calls {operation_name(entry)}, which is not among the functions that are known to only compute"
             raise self._refused(path, what, self._remedy(path))
         self.result.notices += notices
 

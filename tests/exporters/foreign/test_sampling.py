@@ -160,6 +160,49 @@ def test_random_functions_of_tensorflow_become_their_mean(tmp_path: Path, functi
     assert any("draws random numbers" in notice for notice in found.notices)
 
 
+def test_single_operations_of_tensorflow(tmp_path: Path) -> None:
+    """The same, as TensorFlow 2.0 to 2.3 keep it: one layer for each operation, its constants beside it."""
+    model = encoder_of(lambda mean, logvar: layers.Add(name="z")([mean, logvar]))
+    config = as_keras_2(model)
+    config["config"]["layers"][-1:] = [
+        single("shape", "Shape", [["mean", 0, 0, {}]], out_type="DT_INT32"),
+        single("noise", "RandomStandardNormal", [["shape", 0, 0, {}]], kind="dtype", T="DT_INT32"),
+        single("half", "Mul", [["logvar", 0, 0, {}]], constants={"1": 0.5}),
+        single("exp", "Exp", [["half", 0, 0, {}]]),
+        single("product", "Mul", [["exp", 0, 0, {}], ["noise", 0, 0, {}]]),
+        single("two", "AddV2", [["mean", 0, 0, {}]], constants={"0": 2.0}),
+        single("sum", "AddV2", [["two", 0, 0, {}], ["product", 0, 0, {}]]),
+    ]
+    config["config"]["output_layers"] = [["sum", 0, 0]]
+    found = read_keras(write_h5(tmp_path / "model.h5", model, config, "2.2.4-tf"))
+    given = np.ones((2, 6), np.float32)
+    np.testing.assert_allclose(found.models["model"](given), model(given)[0] + 2.0, atol=1e-6)
+    assert sum("draws random numbers" in notice for notice in found.notices) == 1
+
+
+def single(
+    name: str, op: str, node: list[Any], constants: dict[str, Any] | None = None, kind: str = "T", **types: str
+) -> dict[str, Any]:
+    inputs = ["a"] * (len(node) + len(constants or {}))
+    attributes = {key: {"type": value} for key, value in {kind: "DT_FLOAT", **types}.items()}
+    definition = {"name": name, "op": op, "input": inputs, "attr": attributes}
+    config = {"name": name, "trainable": True, "dtype": "float32", "node_def": definition, "constants": constants or {}}
+    return {"class_name": "TensorFlowOpLayer", "name": name, "config": config, "inbound_nodes": [node]}
+
+
+@pytest.mark.parametrize(("kind", "called"), [("TFOpLambda", "io.read_file"), ("TensorFlowOpLayer", "ReadFile")])
+def test_functions_that_could_do_more_than_compute_are_refused(tmp_path: Path, kind: str, called: str) -> None:
+    model = encoder_of(lambda mean, logvar: layers.Add(name="z")([mean, logvar]))
+    config = as_keras_2(model)
+    node = [["mean", 0, 0, {}]]
+    entry = operation("own", called, node) if kind == "TFOpLambda" else single("own", called, node)
+    config["config"]["layers"][-1] = entry
+    config["config"]["output_layers"] = [["own", 0, 0]]
+    with pytest.raises(ModelError, match=f"'own' calls .*{called}") as refusal:
+        read_keras(write_h5(tmp_path / "model.h5", model, config))
+    assert "--replace-layer own=" in refusal.value.hint
+
+
 def operation(name: str, function: str, node: list[Any]) -> dict[str, Any]:
     config = {"name": name, "trainable": True, "dtype": "float32", "function": function}
     return {"class_name": "TFOpLambda", "name": name, "config": config, "inbound_nodes": [node]}

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 _CHECKPOINT = ("checkpoint.json", "training")
+_MODEL_FOLDER = (*_CHECKPOINT, "saved_model.pb")
 _ARTIFACT_HEADER = ("role", "format", "precision", "input", "output", "bytes", "file")
 
 
@@ -48,9 +49,9 @@ def command(bundle: Path, latent: str | None, as_json: bool) -> None:
 
 
 def _is_model(path: Path) -> bool:
-    """A folder of ``aetool train``, finished or not, or a Keras file."""
+    """A folder of ``aetool train``, finished or not, a SavedModel folder or a Keras file."""
     if path.is_dir():
-        return not (path / MANIFEST).exists() and any((path / name).exists() for name in _CHECKPOINT)
+        return not (path / MANIFEST).exists() and any((path / name).exists() for name in _MODEL_FOLDER)
     return path.suffix in (".keras", ".h5", ".hdf5")
 
 
@@ -111,7 +112,7 @@ def _lines(bundle: Bundle) -> list[str]:
         f"{manifest.name}  ({bundle.path}, every byte checked, sha256 {bundle.digest})",
         f"parameters     {parameters or 'not told'}",
         f"normalization  {_normalization(manifest.normalization)}",
-        f"seen           {_span(manifest.input_minimum)} … {_span(manifest.input_maximum)} in training, raw units",
+        f"seen           {_seen(manifest)}",
         f"made with      {', '.join(f'{name} {version}' for name, version in manifest.created_with.items())}",
         f"self-test      {', '.join(_cases(manifest))}",
         f"latent prior   {manifest.latent_prior or 'not told'}",
@@ -137,6 +138,12 @@ def _span(values: tuple[float, ...]) -> str:
 
 def _cases(manifest: Manifest) -> list[str]:
     return [f"{case.name} ({next(iter(case.tensors.values())).shape[0]})" for case in manifest.golden.cases]
+
+
+def _seen(manifest: Manifest) -> str:
+    if not manifest.input_minimum:
+        return "not told"
+    return f"{_span(manifest.input_minimum)} … {_span(manifest.input_maximum)} in training, raw units"
 
 
 def _engine(name: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -222,6 +223,32 @@ def test_the_keras_model_is_left_as_it_was(reference: Reference, tmp_path: Path)
     assert reference.encoder.get_layer("second").activation is activation
 
 
+def test_an_engine_that_computes_something_else_than_the_graph_says(
+    reference: Reference, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on processors where sums of 8-bit products saturate: every layer is sound, node by node."""
+
+    class Graph:
+        def run(self, array: Array) -> tuple[Array, ...]:
+            return (np.minimum(reference.compute("encoder", array), 0.0),)
+
+        def close(self) -> None:
+            pass
+
+    class Engine:
+        name = "saturating"
+
+        def load(self, *given: object, **settings: object) -> Graph:
+            return Graph()
+
+    monkeypatch.setattr("aetool_exporters.drift.walk.available_backends", lambda kind: [Engine()])
+    report = broken(reference, tmp_path / "b", "int8")
+    assert (report.first, report.passed) == (None, False)
+    assert [(note.kind, "saturating returns something else" in note.what) for note in report.notes] == [
+        ("engine", True)
+    ]
+
+
 def test_another_model_is_refused(reference: Reference, tmp_path: Path) -> None:
     import keras
 
@@ -232,8 +259,6 @@ def test_another_model_is_refused(reference: Reference, tmp_path: Path) -> None:
 
 
 def test_a_format_without_layers_is_refused(reference: Reference, tmp_path: Path) -> None:
-    from dataclasses import replace
-
     bundle = bundle_of(reference, {"float32": graph_of(reference)}, tmp_path / "b")
     artifact = replace(bundle.manifest.artifacts[0], format="other")
     with pytest.raises(UsageError, match="cannot be walked"):

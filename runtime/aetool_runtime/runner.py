@@ -112,8 +112,7 @@ def _storing(spec: TensorSpec) -> Callable[[Array], Array]:
         steps = np.divide(array, scale)
         np.rint(steps, out=steps)
         steps += zero_point
-        np.maximum(steps, least, out=steps)
-        np.minimum(steps, most, out=steps)
+        np.clip(steps, least, most, out=steps)
         return steps.astype(dtype)
 
     return stored

@@ -9,6 +9,7 @@ import threading
 import weakref
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ from aetool_runtime.backends.openvino import _Request
 from aetool_runtime.backends.pool import Pool
 from aetool_runtime.errors import BackendError, InputError, UsageError
 from aetool_runtime.runner import make_runner
-from aetool_runtime.specs import Array
+from aetool_runtime.specs import Array, Quantization
 
 Paths = Callable[[str], Path]
 TRUTH = Affine()
@@ -145,6 +146,29 @@ def test_quantized_results_are_written_as_real_values(tmp_path: Path) -> None:
         out = np.zeros((7, 2), np.float32)
         assert model.encode(samples(7), out=out) is out
         np.testing.assert_array_equal(out, model.encode(samples(7)))
+
+
+class Echo(Recorder):
+    """A graph that returns the integers that it is given."""
+
+    def run(self, *arguments: Any) -> tuple[Array, ...]:
+        self.given = arguments[0]
+        return (self.given,)
+
+
+@pytest.mark.parametrize("dtype", ["int8", "uint8", "int16"])
+@pytest.mark.parametrize("axis", [None, 1])
+def test_the_way_to_integers_and_back_is_that_of_the_specification(dtype: str, axis: int | None) -> None:
+    count = 1 if axis is None else 6
+    steps = Quantization(tuple(0.013 * (i + 1) for i in range(count)), tuple(range(count)), axis)
+    plain, echo = artifact_of("encoder", "onnx", "x", None), Echo()
+    given = replace(plain.inputs[0], dtype=dtype, quantization=steps)
+    runner = make_runner(echo, replace(plain, inputs=(given,), outputs=(given,)))
+    values = np.random.default_rng(0).normal(0, 5, (50, 6)).astype(np.float32)
+    [met] = runner.run(values)
+    np.testing.assert_array_equal(echo.given, given.stored(values))
+    assert echo.given.dtype == dtype
+    np.testing.assert_array_equal(met, given.real(given.stored(values)))
 
 
 def test_nothing_in_leaves_out_as_it_is(model: Autoencoder) -> None:

@@ -7,9 +7,25 @@
 TensorFlow and the converters are imported where they are used.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 from aetool_exporters.cases import Samples
 from aetool_exporters.pipeline import ExportOptions, export
 from aetool_exporters.reference import Reference
 from aetool_exporters.verification import verify
 
-__all__ = ["ExportOptions", "Reference", "Samples", "export", "verify"]
+if TYPE_CHECKING:
+    from aetool_exporters.callback import ExportBest
+
+__all__ = ["ExportBest", "ExportOptions", "Reference", "Samples", "export", "verify"]
+
+
+def __getattr__(name: str) -> Any:
+    """``ExportBest`` is a class of Keras, which is imported when it is asked for."""
+    if name != "ExportBest":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from aetool_exporters.callback import ExportBest
+
+    return ExportBest

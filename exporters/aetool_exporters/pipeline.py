@@ -20,6 +20,7 @@ from aetool_exporters.operators import count_operators
 from aetool_exporters.precision import check_precision
 from aetool_exporters.reference import Reference
 from aetool_exporters.request import Exported, Exporter, ExportRequest, QuantizationOptions
+from aetool_exporters.subclassed import with_inputs
 from aetool_runtime.atomic import check_target
 from aetool_runtime.backends import load_plugin, plugin_names
 from aetool_runtime.bundle import Bundle, looks_like_bundle, open_bundle
@@ -97,9 +98,11 @@ def export(
             in ``OUTPUT.rejected``.
         BudgetError: nothing of a format keeps ``options.budget``; nothing is written.
         ConversionError: a converter failed; nothing is written.
+        ModelError: a subclassed model without samples, from which it would have its input's shape.
         UsageError: ``output`` exists and ``options.overwrite`` is false, or an unknown format.
         DependencyError: no backend is here to verify a format with.
     """
+    encoder, decoder = with_inputs(encoder, decoder, samples)
     reference = Reference(encoder, decoder, normalization or Normalization())
     return export_reference(reference, Path(output), name, samples, options or ExportOptions())
 

@@ -80,7 +80,7 @@ def command(
     if as_json:
         emit_json(document)
     else:
-        next_step(f"aetool verify {bundle} --against MODEL")
+        next_step(f"aetool verify {bundle} --against {against.path or 'MODEL'}")
 
 
 def _check_plot(plot: Path, overwrite: bool) -> None:

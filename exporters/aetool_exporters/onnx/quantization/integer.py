@@ -22,29 +22,19 @@ from dataclasses import replace
 
 import numpy as np
 import onnx
-from onnx import numpy_helper
 
 from aetool_exporters.onnx.ordering import reads
 from aetool_exporters.onnx.quantization.interface import End, input_end, output_end
 from aetool_exporters.onnx.quantization.kinds import LINEAR, is_movement, kernel_axis
+from aetool_exporters.onnx.quantization.operands import Operands, fit_kernel
 from aetool_exporters.onnx.quantization.view import View, attribute
-from aetool_exporters.onnx.quantization.weights import (
-    MANY,
-    REACH,
-    Kernel,
-    quantize_kernel,
-    store_scales,
-    wants_channels,
-)
+from aetool_exporters.onnx.quantization.weights import Kernel
+from aetool_exporters.onnx.quantization.writer import Writer
 from aetool_exporters.quantization.affine import Affine, Range
 from aetool_runtime.specs import Array, Quantization
 
-__all__ = ["CENTER", "quantize", "tensors_to_measure"]
+__all__ = ["quantize", "tensors_to_measure"]
 
-CENTER = 128
-"""The zero point of weights."""
-
-_LARGEST_BIAS = 2.0**30
 _USEFUL = {"Sigmoid": Range(-8.0, 8.0), "Tanh": Range(-4.0, 4.0)}
 """Beyond, these functions are within a tenth of an 8-bit step of their limits; a finer step within is worth more."""
 
@@ -103,8 +93,8 @@ class _Quantizer:
         self._range_of = range_of
         self._per_channel = per_channel
         self._integer_io = integer_io
-        self._nodes: list[onnx.NodeProto] = []
-        self._constants: dict[str, onnx.TensorProto] = {}
+        self._writer = Writer()
+        self._operands = Operands(self._writer)
         self._affines: dict[str, Affine] = {}  # of the tensors that there are integers of
         self._float_names = {*self._view.constants, *(tensor.name for tensor in model.graph.input)}
         self._integer_names: dict[str, str] = {}
@@ -135,6 +125,8 @@ class _Quantizer:
         if node.op_type not in LINEAR or node.name in self._floats or node.input[1] not in self._view.constants:
             return False
         if not self._view.is_float(node.input[0]) or self._view.shape(node.output[0]) is None:
+            return False
+        if len(node.input) > 2 and node.input[2] and node.input[2] not in self._view.constants:
             return False
         plain = attribute(node, "alpha", 1.0) == attribute(node, "beta", 1.0) == 1.0 and not attribute(
             node, "transA", 0
@@ -195,19 +187,13 @@ class _Quantizer:
     def _quantize(self, source: str, name: str, affine: Affine) -> None:
         """Write the float tensor ``source`` as the integers of tensor ``name``."""
         self._affines[name] = affine
-        parameters = self._parameters(affine)
-        self._integer_names[name] = self._emit("QuantizeLinear", [source, *parameters], f"{name}/int")
+        parameters = self._writer.parameters(affine)
+        self._integer_names[name] = self._writer.emit("QuantizeLinear", [source, *parameters], f"{name}/int")
 
     def _dequantize(self, name: str, result: str) -> None:
-        given = [self._integer_names[name], *self._parameters(self._affines[name])]
-        self._emit("DequantizeLinear", given, result)
+        given = [self._integer_names[name], *self._writer.parameters(self._affines[name])]
+        self._writer.emit("DequantizeLinear", given, result)
         self._float_names.add(result)
-
-    def _parameters(self, affine: Affine) -> list[str]:
-        return [
-            self._constant(f"scale/{affine.scale!r}", np.float32(affine.scale)),
-            self._constant(f"zero/{affine.zero_point}", np.uint8(affine.zero_point)),
-        ]
 
     # the kinds of nodes
 
@@ -216,7 +202,7 @@ class _Quantizer:
         has_integers = source in self._affines and source not in self._float_names
         if has_integers or self._is_needed(name):
             given = self._integer(source)
-            self._copy(node, [given, *node.input[1:]], [f"{name}/int"])
+            self._writer.copy(node, [given, *node.input[1:]], [f"{name}/int"])
             self._affines[name], self._integer_names[name] = self._affines[source], f"{name}/int"
         if not has_integers and self._is_read_as_float(name):
             self._other(node)
@@ -233,47 +219,51 @@ class _Quantizer:
         for name in reads(node):
             if name not in node.input[:1] or given[0] == name:
                 self._float(name)
-        self._copy(node, given, list(node.output))
+        self._writer.copy(node, given, list(node.output))
         self._float_names.update(filter(None, node.output))
 
     def _linear(self, node: onnx.NodeProto) -> None:
         if node.op_type == "ConvTranspose":
             self._transposed_convolution(node)
             return
-        source, result = node.input[0], self._result_of(node)
+        source, result, name = node.input[0], self._result_of(node), node.output[0]
         self._integer(source)
-        kernel, bias = self._kernel(node, source)
-        given = [self._restored(source), self._weights(node, kernel)]
+        weights, bias = self._weights_and_bias(node)
+        kernel = self._kernel(node, weights, bias)
+        given = [self._restored(source), self._operands.weights(name, kernel)]
         if node.op_type != "Conv" and not self._is_needed(result):
-            self._scaled_sum(node, given, bias)
+            self._scaled_sum(node, given, weights, bias)
             return
         affine = self._affine_of(result)
         if bias is not None:
-            given.append(self._bias(node, kernel, bias, affine))
-        if result != node.output[0]:
+            given.append(self._operands.bias(name, kernel, bias, self._affines[source], affine))
+        if result != name:
             self._fused.add(self._view.producer[result].name)
-        self._copy(node, given, [f"{result}/sum"])
+        self._writer.copy(node, given, [f"{result}/sum"])
         self._quantize(f"{result}/sum", result, affine)
 
-    def _scaled_sum(self, node: onnx.NodeProto, given: list[str], bias: Array | None) -> None:
+    def _scaled_sum(self, node: onnx.NodeProto, given: list[str], weights: Array, bias: Array | None) -> None:
         """A sum that goes on in float; so its bias need be no integer, which would want scales of its own."""
         name = node.output[0]
         self._float_names.add(name)
         if bias is None:
-            self._copy(node, given, [name])
+            self._writer.copy(node, given, [name])
             return
-        self._copy(node, given, [f"{name}/sum"])
-        self._emit("Add", [f"{name}/sum", self._float_bias(node, bias)], name)
+        self._writer.copy(node, given, [f"{name}/sum"])
+        added = self._operands.float_bias(name, weights, bias, self._affines[node.input[0]])
+        self._writer.emit("Add", [f"{name}/sum", added], name)
 
-    def _float_bias(self, node: onnx.NodeProto, bias: Array) -> str:
-        """In half precision where there are many, and rounding moves the sum by less than the input's does."""
-        name, weights = f"{node.output[0]}/bias", self._view.constant(node.input[1])
+    def _weights_and_bias(self, node: onnx.NodeProto) -> tuple[Array, Array | None]:
+        """The bias with one value for each channel."""
+        weights = self._view.constant(node.input[1])
+        bias = self._view.constant(node.input[2]) if len(node.input) > 2 else None
         assert weights is not None
-        step = self._affines[node.input[0]].scale * float(np.abs(weights).max(initial=0.0))
-        if len(bias) < MANY or np.abs(bias).max() * 2.0**-12 > step / 20:
-            return self._constant(name, bias.astype(np.float32))
-        stored = self._constant(name, bias.astype(np.float16))
-        return self._emit("Cast", [stored], f"{name}/whole", to=onnx.TensorProto.FLOAT)
+        channels = weights.shape[kernel_axis(node)]
+        return weights, None if bias is None else np.broadcast_to(bias.reshape(-1), (channels,))
+
+    def _kernel(self, node: onnx.NodeProto, weights: Array, bias: Array | None) -> Kernel:
+        scale = self._affines[node.input[0]].scale
+        return fit_kernel(weights, kernel_axis(node), bias, scale, per_channel=self._per_channel)
 
     def _result_of(self, node: onnx.NodeProto) -> str:
         """The output of a node, or of a following function that cuts off what the range of the integers does anyway."""
@@ -281,106 +271,31 @@ class _Quantizer:
         if reader is not None and reader.op_type == "Relu":
             return str(reader.output[0])
         if reader is not None and reader.op_type == "Clip":
-            limits = [self._view.constant(name) for name in reader.input[1:]]
-            if all(value is None or (value <= 0) == (place == 0) for place, value in enumerate(limits)):
+            lowest, highest = ([*reader.input[1:], "", ""])[:2]
+            below, above = self._view.constant(lowest), self._view.constant(highest)
+            is_known = all(not name or name in self._view.constants for name in (lowest, highest))
+            if is_known and (below is None or below <= 0) and (above is None or above >= 0):
                 return str(reader.output[0])
         return str(node.output[0])
 
     def _transposed_convolution(self, node: onnx.NodeProto) -> None:
         source, name = node.input[0], node.output[0]
         integers = self._integer(source)
-        kernel, bias = self._kernel(node, source)
-        zero = self._parameters(self._affines[source])[1]
-        whole = self._emit("DequantizeLinear", [integers, self._one(), zero], f"{name}/whole")
-        stored = self._constant(f"{name}/weights", kernel.integers)
-        weights = self._emit("Cast", [stored], f"{name}/whole_weights", to=onnx.TensorProto.FLOAT)
-        given = [whole, weights]
+        weights, bias = self._weights_and_bias(node)
+        kernel = self._kernel(node, weights, bias)
+        zero = self._writer.parameters(self._affines[source])[1]
+        one = self._writer.constant("scale/1.0", np.float32(1.0))
+        whole = self._writer.emit("DequantizeLinear", [integers, one, zero], f"{name}/whole")
+        stored = self._writer.constant(f"{name}/weights", kernel.integers)
+        given = [whole, self._writer.emit("Cast", [stored], f"{name}/whole_weights", to=onnx.TensorProto.FLOAT)]
         step = np.float64(self._affines[source].scale) * kernel.scale
         if bias is not None:
-            given.append(self._constant(f"{name}/whole_bias", np.rint(bias / step).astype(np.float32)))
-        self._copy(node, given, [f"{name}/sum"])
+            given.append(self._writer.constant(f"{name}/whole_bias", np.rint(bias / step).astype(np.float32)))
+        self._writer.copy(node, given, [f"{name}/sum"])
         shape = [-1 if axis == 1 else 1 for axis in range(len(self._view.shape(name) or ()))]
-        scale = self._constant(f"{name}/scale", step.astype(np.float32).reshape(shape))
-        self._emit("Mul", [f"{name}/sum", scale], name)
+        scale = self._writer.constant(f"{name}/scale", step.astype(np.float32).reshape(shape))
+        self._writer.emit("Mul", [f"{name}/sum", scale], name)
         self._float_names.add(name)
-
-    # weights
-
-    def _kernel(self, node: onnx.NodeProto, source: str) -> tuple[Kernel, Array | None]:
-        """Integer weights, with steps wide enough that the bias fits into 32 bits; and the bias."""
-        weights = self._view.constant(node.input[1])
-        bias = self._view.constant(node.input[2]) if len(node.input) > 2 and node.input[2] else None
-        assert weights is not None
-        axis = kernel_axis(node)
-        scale = self._affines[source].scale
-        bias = None if bias is None else np.broadcast_to(bias.reshape(-1), (weights.shape[axis],))
-        least = 0.0 if bias is None else np.abs(bias) / (scale * _LARGEST_BIAS)
-        per_channel = self._per_channel and wants_channels(weights.shape, axis)
-        least = least if per_channel else np.max(least)
-        return quantize_kernel(weights, axis, per_channel=per_channel, least=least), bias
-
-    def _weights(self, node: onnx.NodeProto, kernel: Kernel) -> str:
-        name = node.output[0]
-        stored = self._constant(f"{name}/weights", (kernel.integers.astype(np.int16) + CENTER).astype(np.uint8))
-        scale, zero = self._scale_of(node, kernel), self._constant(f"zero/{CENTER}", np.uint8(CENTER))
-        if kernel.is_uniform:
-            return self._emit("DequantizeLinear", [stored, scale, zero], f"{name}/float_weights")
-        zeros = self._zeros(len(kernel.scale))
-        return self._emit("DequantizeLinear", [stored, scale, zeros], f"{name}/float_weights", axis=kernel.axis)
-
-    def _scale_of(self, node: onnx.NodeProto, kernel: Kernel) -> str:
-        name = f"{node.output[0]}/scale"
-        stored = kernel.scale[0] if kernel.is_uniform else store_scales(kernel.scale)
-        if stored.dtype != np.float16:
-            return self._constant(name, stored)
-        if f"{name}/whole" not in self._float_names:
-            self._emit("Cast", [self._constant(name, stored)], f"{name}/whole", to=onnx.TensorProto.FLOAT)
-            self._float_names.add(f"{name}/whole")
-        return f"{name}/whole"
-
-    def _zeros(self, count: int) -> str:
-        """As many zero points of weights."""
-        name = f"zeros/{count}"
-        if count < 4 * MANY:
-            return self._constant(name, np.full(count, CENTER, np.uint8))
-        if name not in self._float_names:
-            value = numpy_helper.from_array(np.array([CENTER], np.uint8))
-            shape = self._constant(f"{name}/shape", np.array([count], np.int64))
-            self._nodes.append(onnx.helper.make_node("ConstantOfShape", [shape], [name], value=value))
-            self._float_names.add(name)
-        return name
-
-    def _bias(self, node: onnx.NodeProto, kernel: Kernel, bias: Array, result: Affine) -> str:
-        """The bias in steps of the sum. What engines fold when they load the graph is not stored, but computed."""
-        name, source = node.output[0], np.float32(self._affines[node.input[0]].scale)
-        steps = source * (kernel.scale[0] if kernel.is_uniform else kernel.scale)
-        stored = self._whole_bias(name, np.rint(bias.astype(np.float64) / steps), result.scale / float(steps.min()))
-        if kernel.is_uniform or len(bias) < MANY:
-            step = self._constant(f"{name}/step", steps)
-        else:
-            scales = [self._scale_of(node, kernel), self._parameters(self._affines[node.input[0]])[0]]
-            step = self._emit("Mul", scales, f"{name}/step")
-        axis = {} if kernel.is_uniform else {"axis": 0}
-        return self._emit("DequantizeLinear", [stored, step], f"{name}/float_bias", **axis)
-
-    def _whole_bias(self, name: str, whole: Array, tolerable: float) -> str:
-        """A bias of integers, where there are many as a shorter type.
-
-        Args:
-            tolerable: a change that is no more than what the result's own rounding makes.
-        """
-        reach = np.abs(whole).max(initial=0.0)
-        coarse = np.ceil(reach / REACH)
-        if len(whole) >= 8 * MANY and 1 < coarse <= tolerable:
-            cast = self._cast_bias(name, np.rint(whole / coarse).astype(np.int8), "coarse_bias")
-            return self._emit("Mul", [cast, self._constant(f"{name}/coarse", np.int32(coarse))], f"{name}/whole_bias")
-        if len(whole) >= MANY and reach < 2**15:
-            return self._cast_bias(name, whole.astype(np.int16), "whole_bias")
-        return self._constant(f"{name}/bias", whole.astype(np.int32))
-
-    def _cast_bias(self, name: str, value: Array, result: str) -> str:
-        stored = self._constant(f"{name}/bias", value)
-        return self._emit("Cast", [stored], f"{name}/{result}", to=onnx.TensorProto.INT32)
 
     # writing
 
@@ -420,14 +335,14 @@ class _Quantizer:
             value = onnx.ValueInfoProto.FromString(tensor.SerializeToString())
             if tensor.name in self._ends:
                 self._make_integer(value)
-                self._emit("Identity", [self._integer(tensor.name)], f"{tensor.name}/out")
+                self._writer.emit("Identity", [self._integer(tensor.name)], f"{tensor.name}/out")
             else:
                 self._float(tensor.name)
             returned.append(value)
         model = self._view.model
-        graph = onnx.GraphProto(node=self._nodes, input=given, output=returned, name=model.graph.name)
+        graph = onnx.GraphProto(node=self._writer.nodes, input=given, output=returned, name=model.graph.name)
         graph.initializer.extend(self._view.graph.initializer)
-        graph.initializer.extend(self._constants.values())
+        graph.initializer.extend(self._writer.constants.values())
         _rename(graph, [tensor.name for tensor in given if tensor.name in self._ends], "/int")
         _rename(graph, [tensor.name for tensor in returned if tensor.name in self._ends], "/out")
         result = onnx.ModelProto(ir_version=model.ir_version, opset_import=model.opset_import, graph=graph)
@@ -436,25 +351,6 @@ class _Quantizer:
     @staticmethod
     def _make_integer(value: onnx.ValueInfoProto) -> None:
         value.type.tensor_type.elem_type = onnx.TensorProto.UINT8
-
-    def _constant(self, name: str, value: Array | np.generic) -> str:
-        if name not in self._constants:
-            self._constants[name] = numpy_helper.from_array(np.array(value, order="C"), name)
-        return name
-
-    def _one(self) -> str:
-        return self._constant("scale/1.0", np.float32(1.0))
-
-    def _emit(self, op_type: str, given: list[str], result: str, **attributes: int) -> str:
-        self._nodes.append(onnx.helper.make_node(op_type, given, [result], name=result, **attributes))
-        return result
-
-    def _copy(self, node: onnx.NodeProto, given: list[str], returned: list[str]) -> None:
-        copy = onnx.NodeProto.FromString(node.SerializeToString())
-        del copy.input[:], copy.output[:]
-        copy.input.extend(given)
-        copy.output.extend(returned)
-        self._nodes.append(copy)
 
 
 def _rename(graph: onnx.GraphProto, interface: Sequence[str], suffix: str) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from aetool_runtime.backends import Graph, load_backend
+from aetool_runtime.backends import Graph, load_backend, load_graph
 from aetool_runtime.bundle import Bundle
 from aetool_runtime.choosing.candidates import Candidate, artifacts_of
 from aetool_runtime.choosing.fidelity import Fidelity, check_parity, first_input, reconstruction_fidelity
@@ -33,7 +33,7 @@ class Measurement:
         batch_size: samples a call.
         calls: how many were timed; 0 where it could not run or there was no time.
         p50, p95, p99: of the seconds a call took.
-        load: seconds from the bytes to graphs that are ready.
+        load: seconds from files to graphs that are ready, digests checked.
         bytes: of the files.
         parity: the largest share of the tolerance that any value of the golden vectors used: up to 1 it passes.
         psnr, snr: of the reconstruction against the model, on golden samples, dB; ``None`` where there are none.
@@ -142,10 +142,11 @@ def _load(bundle: Bundle, candidate: Candidate, clock: Clock) -> _Contender:
     graphs: list[Graph] = []
     try:
         artifacts = artifacts_of(bundle, candidate.format, candidate.precision)
-        data = [bundle.read(artifact.path) for artifact in artifacts]
         start = clock()
-        for artifact, content in zip(artifacts, data, strict=True):
-            graphs.append(backend.load(content, artifact, device=candidate.device, threads=candidate.threads))
+        for artifact in artifacts:
+            graphs.append(
+                load_graph(backend, artifact, bundle.read, device=candidate.device, threads=candidate.threads)
+            )
         load = clock() - start
         runners = [make_runner(graph, artifact) for graph, artifact in zip(graphs, artifacts, strict=True)]
         parity = check_parity(bundle, artifacts, graphs)
@@ -188,7 +189,8 @@ def _take_turn(contender: _Contender, array: Array, seconds: float, clock: Clock
 def _measurement(
     bundle: Bundle, candidate: Candidate, contender: _Contender | None, problem: str, batch_size: int
 ) -> Measurement:
-    paths = {artifact.path for artifact in artifacts_of(bundle, candidate.format, candidate.precision)}
+    artifacts = artifacts_of(bundle, candidate.format, candidate.precision)
+    paths = {path for artifact in artifacts for path in (artifact.path, artifact.external_data) if path is not None}
     size = sum(bundle.manifest.files[path].bytes for path in paths)
     if contender is None:
         return Measurement(candidate, batch_size, bytes=size, problem=problem or "it could not be loaded")

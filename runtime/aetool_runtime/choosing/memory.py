@@ -33,14 +33,14 @@ def peak_memory(bundle: Bundle, candidate: Candidate, batch_size: int) -> int | 
 
 
 def _main(task: dict[str, Any]) -> None:
-    from aetool_runtime.backends import load_backend
+    from aetool_runtime.backends import load_backend, load_graph
     from aetool_runtime.runner import make_runner
 
     bundle, candidate = open_bundle(task["bundle"]), Candidate(**task["candidate"])
     backend = load_backend(candidate.backend)
     array = first_input(bundle, task["batch_size"])
     for artifact in artifacts_of(bundle, candidate.format, candidate.precision):
-        graph = backend.load(bundle.read(artifact.path), artifact, device=candidate.device, threads=candidate.threads)
+        graph = load_graph(backend, artifact, bundle.read, device=candidate.device, threads=candidate.threads)
         array = make_runner(graph, artifact).run(array)[0]
     sys.stdout.write(json.dumps(_peak()))
 

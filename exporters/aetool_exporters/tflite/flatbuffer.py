@@ -89,7 +89,8 @@ class _SharingBuilder(flatbuffers.Builder):  # type: ignore[misc]
 
     def CreateString(self, s: Any, *arguments: Any) -> Any:  # noqa: N802
         make = super().CreateString
-        return self.once(("string", s, arguments), lambda: make(s, *arguments))
+        key = s.encode() if isinstance(s, str) else bytes(s)
+        return self.once(("string", key, arguments), lambda: make(s, *arguments))
 
     def once(self, key: Any, make: Callable[[], Any]) -> Any:
         if key not in self.written:

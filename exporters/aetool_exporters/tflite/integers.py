@@ -136,12 +136,20 @@ class _Rewriting:
         bias = self._bias(inputs, name)
         assert kernel is not None
         per_channel = self.options.per_channel and (name != "FULLY_CONNECTED" or wants_channels(kernel, places.axis))
-        made = quantize_kernel(kernel, places.axis, per_channel=per_channel, bias=bias, input_scale=scale)
+        held = self.statistics.get(real)
+        made = quantize_kernel(
+            kernel,
+            places.axis,
+            per_channel=per_channel,
+            bias=bias,
+            input_scale=scale,
+            importance=None if held is None else held.variance,
+        )
         none = [0] * len(made.scales)
         inputs[places.kernel] = self.editor.add_constant(made.values, as_parameters(made.scales, none, places.axis))
         if bias is not None:
-            if name in _CORRECTED and real in self.statistics:
-                bias = bias + mean_error(kernel, made, self.statistics[real].mean)
+            if name in _CORRECTED and held is not None:
+                bias = bias + mean_error(kernel, made, held.mean)
             values, units = quantize_bias(bias, made.scales, scale, _BIAS[self.options.dtype])
             inputs[places.bias :] = [self.editor.add_constant(values, as_parameters(units, none))]
         operator.inputs = np.array(inputs, np.int32)

@@ -16,6 +16,7 @@ from aetool_runtime.specs import Array
 __all__ = ["halve_constants", "quantize_weights"]
 
 _LEAST_VALUES = 64  # fewer would not make up for the operation, or the scales, that they cost
+_LEAST_DECIBELS = 30.0  # more than with calibration, which corrects part of what rounding takes away
 _LARGEST_HALF = float(np.finfo(np.float16).max)
 
 
@@ -75,7 +76,7 @@ def _hybrid(editor: GraphEditor, operator: Any, name: str, per_channel: bool) ->
     kernel = editor.constant(int(operator.inputs[places.kernel]))
     if kernel is None or kernel.size < _LEAST_VALUES or not editor.is_float(int(operator.inputs[places.data])):
         return False
-    channels = per_channel and (name != "FULLY_CONNECTED" or wants_channels(kernel, places.axis))
+    channels = per_channel and (name != "FULLY_CONNECTED" or wants_channels(kernel, places.axis, _LEAST_DECIBELS))
     made = quantize_kernel(kernel, places.axis, per_channel=channels)
     parameters = as_parameters(made.scales, [0] * len(made.scales), places.axis)
     inputs = [int(index) for index in operator.inputs]

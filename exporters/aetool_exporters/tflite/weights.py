@@ -13,7 +13,7 @@ __all__ = ["QuantizedKernel", "energy_of_inputs", "mean_error", "quantize_bias",
 
 _LARGEST = 127
 _LARGEST_BIAS = 2.0**30  # leaves room for the sum of products in an int32 accumulator
-_LEAST_RATIO = 10**2.5  # 25 dB
+_SHARES = 2.0 ** (-np.arange(49) / 16)  # down to an eighth
 
 
 @dataclass(frozen=True)
@@ -32,17 +32,24 @@ class QuantizedKernel:
 
 
 def quantize_kernel(
-    kernel: Array, axis: int, *, per_channel: bool, bias: Array | None = None, input_scale: float = 0.0
+    kernel: Array,
+    axis: int,
+    *,
+    per_channel: bool,
+    bias: Array | None = None,
+    input_scale: float = 0.0,
+    importance: Array | None = None,
 ) -> QuantizedKernel:
     """Round a kernel to int8, symmetrically.
 
     Args:
+        importance: [inputs], the variance of what the kernel is multiplied with, where it is known.
         bias: with ``input_scale``: scales are kept large enough for it to fit into its integers.
     """
     axes = tuple(place for place in range(kernel.ndim) if place != axis)
     reach = np.abs(kernel).max(axis=axes).astype(np.float64)
     if not per_channel:
-        reach = reach.max(keepdims=True)
+        reach = np.array([_best_reach(kernel, importance)])
     smallest = reach[reach > 0].min(initial=np.inf)
     scales = np.where(reach > 0, reach, smallest if np.isfinite(smallest) else 1.0) / _LARGEST
     if bias is not None and input_scale:
@@ -55,6 +62,22 @@ def quantize_kernel(
     return QuantizedKernel(np.clip(steps, -_LARGEST, _LARGEST).astype(np.int8), rounded, axis)
 
 
+def _best_reach(kernel: Array, importance: Array | None) -> float:
+    """The largest magnitude that one scale should cover, for the least squared error: a few large weights are cut."""
+    known = importance is not None and len(importance) == kernel.shape[-1]
+    weight = np.broadcast_to(importance if known and importance is not None else 1.0, kernel.shape).reshape(-1)
+    largest = float(np.abs(kernel).max())
+    values = kernel.reshape(-1).astype(np.float64)
+    best, least = largest, np.inf
+    for share in _SHARES:
+        scale = largest * share / _LARGEST or 1.0
+        rounded = np.clip(np.rint(values / scale), -_LARGEST, _LARGEST) * scale
+        error = float(np.sum(weight * (rounded - values) ** 2))
+        if error < least:
+            best, least = largest * share, error
+    return best
+
+
 def quantize_bias(bias: Array, scales: NDArray[np.float32], input_scale: float, dtype: str) -> tuple[Array, Array]:
     """A bias as ``int32`` or ``int64``, and its scales."""
     units = scales * np.float32(input_scale)
@@ -62,17 +85,17 @@ def quantize_bias(bias: Array, scales: NDArray[np.float32], input_scale: float, 
     return np.clip(steps, -_LARGEST_BIAS, _LARGEST_BIAS).astype(dtype), units
 
 
-def wants_channels(kernel: Array, axis: int) -> bool:
-    """Whether one scale for the whole kernel would be too coarse for its smallest output channels.
+def wants_channels(kernel: Array, axis: int, least: float = 25.0) -> bool:
+    """Whether one scale for the whole kernel would leave half of its output channels less than ``least`` dB.
 
-    A scale for each channel of a Dense layer takes more bytes than it is worth (with 64 inputs it makes the layer a
-    quarter larger), and not every engine has it; so it is used where one scale leaves less than 25 dB.
+    A scale for each channel of a Dense layer takes more bytes than it is mostly worth (twelve for each, where a channel
+    of 64 inputs has 64), and not every engine has it.
     """
     axes = tuple(place for place in range(kernel.ndim) if place != axis)
     power = np.mean(kernel.astype(np.float64) ** 2, axis=axes)
     noise = (float(np.abs(kernel).max()) / _LARGEST) ** 2 / 12
     used = power[power > 0]
-    return bool(len(used) and np.min(used) < _LEAST_RATIO * noise)
+    return bool(len(used) and np.median(used) < 10 ** (least / 10) * noise)
 
 
 def energy_of_inputs(kernel: Array) -> Array:

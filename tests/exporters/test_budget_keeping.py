@@ -15,6 +15,7 @@ from aetool_exporters.cases import Samples, make_suite
 from aetool_exporters.judgement import Judge, Verdict
 from aetool_exporters.request import Calibration, Exporter, ExportRequest, QuantizationOptions
 from aetool_runtime.errors import BudgetError, ConversionError, InputError, UsageError
+from aetool_runtime.specs import TensorSpec
 
 CALIBRATED = QuantizationOptions(Calibration(lambda: iter([SAMPLES])))
 EASY = FakeReference([Layer("a", 100, 1e-4), Layer("b", 200, 1e-4)])
@@ -184,6 +185,16 @@ def test_what_cannot_be_kept_is_refused_before_any_trial(
     exporter = FakeExporter()
     with pytest.raises(error, match=text):
         Delivery(EASY, "mse:1", exporter, **options)
+    assert exporter.made == []
+
+
+def test_no_gradient_passes_a_latent_of_integers() -> None:
+    class Codes(FakeReference):
+        latent = TensorSpec("latent", "int32", (None, 4))
+
+    exporter = FakeExporter()
+    with pytest.raises(UsageError, match="latent of real numbers"):
+        Delivery(Codes([Layer("a", 100, 1e-4)]), "mse:1", exporter, finetune_steps=5)
     assert exporter.made == []
 
 

@@ -18,7 +18,7 @@ import tensorflow as tf
 
 from aetool_exporters.multiply_adds import FREE, kind_of
 
-__all__ = ["Kernel", "Range", "kernels_of", "quantized_outputs", "rounded", "tracked_outputs"]
+__all__ = ["Kernel", "Range", "kernels_of", "quantized_outputs", "rounded", "step_of", "tracked_outputs"]
 
 _FUSED = ("BatchNormalization", "ReLU")
 _TRANSPOSED = ("Conv1DTranspose", "Conv2DTranspose", "Conv3DTranspose")
@@ -79,11 +79,19 @@ def _axes(layer: Any, variable: Any) -> tuple[int, ...]:
     return tuple(range(rank - 1))
 
 
-def rounded(kernel: Kernel) -> Any:
-    """The weight as 8 bits would have it."""
-    value = tf.convert_to_tensor(kernel.variable)
-    scale = tf.reduce_max(tf.abs(value), axis=kernel.axes, keepdims=True) / _STEPS
+def rounded(value: Any, axes: tuple[int, ...]) -> Any:
+    """A weight as 8 bits would have it.
+
+    Args:
+        axes: which one scale holds for; see ``Kernel``.
+    """
+    scale = step_of(value, axes)
     return tf.round(tf.math.divide_no_nan(value, scale)) * scale
+
+
+def step_of(value: Any, axes: tuple[int, ...]) -> Any:
+    """The distance of two neighbouring values of a rounded weight, one for each channel."""
+    return tf.reduce_max(tf.abs(value), axis=axes, keepdims=True) / _STEPS
 
 
 @contextmanager

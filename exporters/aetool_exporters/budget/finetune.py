@@ -22,19 +22,22 @@ from aetool_exporters.budget.fake_quantization import (
     kernels_of,
     quantized_outputs,
     rounded,
+    step_of,
     tracked_outputs,
 )
 from aetool_exporters.reference import Reference
 from aetool_exporters.request import Calibration
-from aetool_runtime.errors import ConversionError, UsageError
+from aetool_runtime.errors import ConversionError
 from aetool_runtime.specs import Array
 
 __all__ = ["finetune"]
 
 _BYTES = 64 << 20
 _BATCH = 64
-_RATE = 1e-4
+_KERNEL_RATE = 0.005  # of a step of the rounded weight
+_OTHER_RATE = 1e-4
 _LOOKS = 10
+_APART = 4
 
 
 def finetune(
@@ -44,29 +47,24 @@ def finetune(
 
     Args:
         calibration: samples to train on, of which at most 64 MiB are kept, evenly spread.
-        steps: batches of 64 samples. At the beginning and ten times on the way all samples are looked at; the weights
-            with the least loss are returned.
+        steps: batches of 64 samples. Every fourth sample is not trained on: at the beginning and ten times on the way
+            the loss is measured on these, and the weights with the least are returned.
         seed: of their order. The same seed gives the same weights on one machine.
         float_layers: names of Keras layers that will not be quantized.
 
     Raises:
-        UsageError: the latent is integers, which no gradient passes.
         ConversionError: the model cannot be copied.
     """
-    if reference.latent.dtype.startswith("int"):
-        raise UsageError("fine-tuning needs a latent of real numbers", hint="leave --finetune out")
-    samples = _spread(calibration.batches())
+    samples = _normalized(reference, _spread(calibration.batches()))
     tuned = replace(reference, encoder=_copied(reference.encoder), decoder=_copied(reference.decoder))
-    given = _normalized(reference, samples)
-    targets = _targets(reference, given)
-    trainer = _Trainer(tuned, given, targets, steps, float_layers)
-    batches = _batches(len(given), np.random.default_rng(seed))
-    least, best = trainer.error([given, *targets]), _weights(tuned)
+    looked_at, learned = _parted(samples)
+    trainer = _Trainer(reference, tuned, samples, steps, float_layers)
+    batches = _batches(learned, np.random.default_rng(seed))
+    least, best = trainer.error(looked_at), _weights(tuned)
     for step in range(1, steps + 1):
-        chosen = next(batches)
-        trainer.step([array[chosen] for array in (given, *targets)])
+        trainer.step(next(batches))
         if step == steps or step % max(1, steps // _LOOKS) == 0:
-            error = trainer.error([given, *targets])
+            error = trainer.error(looked_at)
             if error < least:
                 least, best = error, _weights(tuned)
     for model, weights in zip(tuned.models, best, strict=True):
@@ -74,53 +72,75 @@ def finetune(
     return tuned
 
 
+class _Master:
+    """The exact weight behind a rounded one, in units of its first steps: so far do all kernels move alike."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        self.kernel = kernel
+        exact = tf.convert_to_tensor(kernel.variable)
+        self.unit = tf.maximum(step_of(exact, kernel.axes), np.finfo(np.float32).tiny)
+        self.steps = keras.Variable(exact / self.unit)
+
+    def round(self) -> None:
+        """Put the model's weight on its grid, where converters whose scales differ a little find the same integers."""
+        self.kernel.variable.assign(rounded(self.steps * self.unit, self.kernel.axes))
+
+
 class _Trainer:
-    """One step after the other, with rounded weights and activations."""
+    """One step after the other, with rounded weights and activations. The weights of ``tuned`` are always rounded."""
 
     def __init__(
-        self, tuned: Reference, given: Array, targets: list[Array], steps: int, float_layers: Collection[str]
+        self, original: Reference, tuned: Reference, samples: Array, steps: int, float_layers: Collection[str]
     ) -> None:
-        self._tuned = tuned
+        self._original, self._tuned = original, tuned
         self._layers = [
             layer for model in tuned.models for layer in model._flatten_layers() if _is_leaf(layer, float_layers)
         ]
-        self._kernels = kernels_of(self._layers, float_layers)
-        self._variables = list({id(v): v for model in tuned.models for v in model.trainable_variables}.values())
-        self._weights = [1.0 / max(float(target.var()), 1e-12) for target in targets]
-        self._optimizer = keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(_RATE, steps))
-        self._optimizer.build(self._variables)
-        self._ranges = _ranges(tuned, self._layers, given)
+        self._ranges = _ranges(tuned, self._layers, samples)
         self._input = Range()
-        if given.dtype.kind == "f" and not float_layers:
-            self._input.add(given)
+        if samples.dtype.kind == "f" and not float_layers:
+            self._input.add(samples)
+        self._weights = [1.0 / max(float(target.var()), 1e-12) for target in _targets(original, samples)]
+        self._masters = [_Master(kernel) for kernel in kernels_of(self._layers, float_layers)]
+        taken = {id(master.kernel.variable) for master in self._masters}
+        variables = {id(v): v for model in tuned.models for v in model.trainable_variables}
+        self._others = [variable for key, variable in variables.items() if key not in taken]
+        self._movers = [_adam(_KERNEL_RATE, steps, [master.steps for master in self._masters])]
+        self._movers.append(_adam(_OTHER_RATE, steps, self._others))
+        self._round()
         self._stepped, self._measured = tf.function(self._step), tf.function(self._loss)
 
-    def step(self, batch: list[Array]) -> None:
-        """Train on one batch: what is given, then what must come out."""
-        self._stepped([tf.constant(array) for array in batch])
+    def step(self, batch: Array) -> None:
+        """Train on one batch."""
+        self._stepped(tf.constant(batch))
 
-    def error(self, arrays: list[Array]) -> float:
-        """The mean loss of all samples."""
-        exact = [tf.identity(kernel.variable) for kernel in self._kernels]
-        _assign(self._kernels, [rounded(kernel) for kernel in self._kernels])
+    def error(self, samples: Array) -> float:
+        """The mean loss of samples that are not trained on."""
         total = 0.0
-        for start in range(0, len(arrays[0]), _BATCH):
-            batch = [tf.constant(array[start : start + _BATCH]) for array in arrays]
-            total += float(self._measured(*batch)) * len(batch[0])
-        _assign(self._kernels, exact)
-        return total / len(arrays[0])
+        for start in range(0, len(samples), _BATCH):
+            batch = tf.constant(samples[start : start + _BATCH])
+            total += float(self._measured(batch)) * len(batch)
+        return total / len(samples)
 
-    def _step(self, batch: list[Any]) -> None:
-        exact = [tf.identity(kernel.variable) for kernel in self._kernels]
-        _assign(self._kernels, [rounded(kernel) for kernel in self._kernels])
+    def _round(self) -> None:
+        for master in self._masters:
+            master.round()
+
+    def _step(self, batch: Any) -> None:
+        kernels = [master.kernel.variable for master in self._masters]
         with tf.GradientTape() as tape:
-            loss = self._loss(*batch)
-        gradients = tape.gradient(loss, [variable.value for variable in self._variables])
-        _assign(self._kernels, exact)  # straight through: the rounded weight's gradient moves the exact one
-        known = [tf.zeros_like(v) if g is None else g for g, v in zip(gradients, self._variables, strict=True)]
-        self._optimizer.apply(known, self._variables)
+            loss = self._loss(batch)
+        gradients = tape.gradient(
+            loss, [variable.value for variable in [*kernels, *self._others]], unconnected_gradients="zero"
+        )
+        of_kernels, of_others = gradients[: len(kernels)], gradients[len(kernels) :]
+        straight = [gradient * master.unit for gradient, master in zip(of_kernels, self._masters, strict=True)]
+        self._movers[0].apply(straight, [master.steps for master in self._masters])
+        self._movers[1].apply(of_others, self._others)
+        self._round()
 
-    def _loss(self, given: Any, *targets: Any) -> Any:
+    def _loss(self, given: Any) -> Any:
+        targets = [tf.stop_gradient(output) for output in _outputs(self._original, given)]
         with quantized_outputs(self._layers, self._ranges):
             if given.dtype == tf.float32:
                 given = self._input.rounded(given)
@@ -133,9 +153,10 @@ def _weights(reference: Reference) -> list[list[Array]]:
     return [model.get_weights() for model in reference.models]
 
 
-def _assign(kernels: list[Kernel], values: list[Any]) -> None:
-    for kernel, value in zip(kernels, values, strict=True):
-        kernel.variable.assign(value)
+def _adam(rate: float, steps: int, variables: list[Any]) -> Any:
+    optimizer = keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(rate, steps))
+    optimizer.build(variables)
+    return optimizer
 
 
 def _outputs(reference: Reference, given: Any) -> list[Any]:
@@ -171,12 +192,22 @@ def _normalized(reference: Reference, samples: Array) -> Array:
     return reference.normalization.apply(samples)
 
 
-def _batches(count: int, order: np.random.Generator) -> Iterator[Array]:
-    """Indices of batches without end, each epoch in another order; a rest that fills no batch is left to the next."""
-    size = min(count, _BATCH)
+def _parted(samples: Array) -> tuple[Array, Array]:
+    """Every fourth sample to look at, the others to learn from; of fewer than four all for both."""
+    if len(samples) < _APART:
+        return samples, samples
+    return samples[::_APART], samples[np.arange(len(samples)) % _APART != 0]
+
+
+def _batches(samples: Array, order: np.random.Generator) -> Iterator[Array]:
+    """Batches without end: numbers from between two samples each, so that few samples are not learned by heart."""
     while True:
-        shuffled = order.permutation(count)
-        yield from (shuffled[start : start + size] for start in range(0, count - size + 1, size))
+        first, second = order.integers(0, len(samples), (2, _BATCH))
+        if samples.dtype.kind != "f":
+            yield samples[first]
+            continue
+        share = order.uniform(0, 1, (_BATCH, *[1] * (samples.ndim - 1))).astype(samples.dtype)
+        yield share * samples[first] + (1 - share) * samples[second]
 
 
 def _spread(batches: Iterable[Array]) -> Array:

@@ -59,7 +59,8 @@ class Keeper:
         tell: takes sentences for the user: each trial, and what else is worth knowing.
 
     Raises:
-        UsageError: the metric does not suit the model or the data; fine-tuning without samples to train on.
+        UsageError: the metric does not suit the model or the data; fine-tuning without samples to train on,
+            or through a latent of integers.
         InputError: the float model's own quality is not finite; held-out samples of another shape.
     """
 
@@ -79,6 +80,7 @@ class Keeper:
         self._units = units_of(reference)
         if options.finetune_steps:
             self._calibration()
+            _check_gradients(reference)
         if options.held_out.values.shape[1:] != request.sample_shape:
             raise InputError(
                 f"the held-out samples have shape {list(options.held_out.values.shape)}",
@@ -208,6 +210,13 @@ class Keeper:
             f"no {frontier.format} artifact keeps {budget}: the best of {len(frontier.trials)} is {_told(frontier)}",
             expected=f"at most {limit} {direction} than the model's {value}",
             hint=_advice(frontier, self._options),
+        )
+
+
+def _check_gradients(reference: Reference) -> None:
+    if reference.encoder is not None and reference.latent.dtype.startswith("int"):
+        raise UsageError(
+            "fine-tuning needs a latent of real numbers; no gradient passes integers", hint="leave --finetune out"
         )
 
 

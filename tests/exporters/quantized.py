@@ -16,7 +16,7 @@ from aetool_exporters.reference import Reference
 from aetool_exporters.request import Calibration, Exported, ExportRequest, QuantizationOptions
 from aetool_runtime.specs import Array, Artifact, Role
 
-__all__ = ["Trial", "calibration", "export", "model_of", "run", "signal_to_noise", "trial_of"]
+__all__ = ["Trial", "calibration", "model_of", "run", "run_raw", "signal_to_noise", "trial", "trial_of"]
 
 
 def calibration(values: Array, method: str = "minmax") -> Calibration:
@@ -58,10 +58,6 @@ def trial_of(name: str) -> Trial:
 
 def trial(reference: Reference, values: Array | None = None) -> Trial:
     return Trial(reference, OnnxExporter(), sample(reference, 96) if values is None else values)
-
-
-def export(reference: Reference, precision: str, **options: Any) -> Exported:
-    return trial(reference).export(precision, **options)
 
 
 def model_of(exported: Exported, role: Role = "encoder") -> onnx.ModelProto:

@@ -208,7 +208,7 @@ def test_real_engines_are_measured(
     monkeypatch.undo()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     bundle = write_bundle(tmp_path / "tiny.aepkg", tiny_files())
-    outcome = aetool("benchmark", bundle, "--batch-size", "1", "--threads", "1", "--budget", "0.3", "--json")
+    outcome = aetool("benchmark", bundle, "--batch-size", "1", "--threads", "1", "--budget", "20", "--json")
     rows = json.loads(outcome.out)["rows"]
     assert {row["backend"] for row in rows} >= {"onnxruntime", "litert"}
     assert sum(row["winner"] for row in rows) == 1

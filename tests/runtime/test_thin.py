@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from onnx import helper
 from tests.runtime.test_autoencoder import ENGINES
 from tests.runtime.test_reduced_precision import integer_bundle
 from tests.runtime.tiny import Affine, artifact_of, onnx_graph, samples, tflite_file, write_bundle
@@ -23,12 +24,12 @@ from aetool_runtime import Autoencoder
 from aetool_runtime.backends.litert import LiteRtBackend
 from aetool_runtime.backends.litert_batch import takes_any_batch
 from aetool_runtime.backends.litert_signature import Signature
-from aetool_runtime.backends.onnxruntime import OnnxRuntimeGraph
+from aetool_runtime.backends.onnxruntime import OnnxRuntimeBackend, OnnxRuntimeGraph
 from aetool_runtime.backends.openvino import _Request
 from aetool_runtime.backends.pool import Pool
 from aetool_runtime.errors import BackendError, InputError, UsageError
 from aetool_runtime.runner import make_runner
-from aetool_runtime.specs import Array, Quantization
+from aetool_runtime.specs import Array, Quantization, TensorSpec
 
 Paths = Callable[[str], Path]
 TRUTH = Affine()
@@ -91,6 +92,36 @@ def test_large_inputs_reach_the_onnx_session_where_they_lie() -> None:
     for _ in range(3):
         graph.run(given)
     assert session.met == [address(given)] * 3
+
+
+DTYPES = ["float32", "float16", "int8", "uint8", "int16", "int32", "int64"]  # all that a manifest may name
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_every_type_goes_through_bound_buffers(dtype: str) -> None:
+    kind = helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
+    tensors = [helper.make_tensor_value_info(name, kind, ["batch", 6]) for name in ("input", "latent", "latent_mean")]
+    nodes = [helper.make_node("Identity", ["input"], [name]) for name in ("latent", "latent_mean")]
+    model = helper.make_model(
+        helper.make_graph(nodes, "twice", tensors[:1], tensors[1:]),
+        opset_imports=[helper.make_opsetid("", 17)],
+        ir_version=8,
+    )
+    plain = artifact_of("encoder", "onnx", "x", None)
+    outputs = tuple(TensorSpec(name, dtype, (None, 6)) for name in ("latent", "latent_mean"))
+    artifact = replace(plain, inputs=(replace(plain.inputs[0], dtype=dtype),), outputs=outputs)
+    graph = OnnxRuntimeBackend().load(model.SerializeToString(), artifact, device="cpu", threads=1)
+    for turn in range(4):
+        for count in (3, 4000):
+            given = (np.random.default_rng(turn).random((count, 6)) * 100).astype(dtype)
+            out = np.zeros_like(given)
+            graph.run_into(given, out)
+            for met in (*graph.run(given), out):
+                assert met.dtype == given.dtype
+                np.testing.assert_array_equal(met, given)
+    for _ in range(2):
+        graph.run(given[:5])
+    assert graph._thread.bound is not None
 
 
 # --- what comes out ---

@@ -25,7 +25,7 @@ from tests.exporters.reduced_models import (
 
 from aetool_exporters.request import CALIBRATION_METHODS, Calibration, ExportRequest, QuantizationOptions
 from aetool_exporters.tflite import TfliteExporter
-from aetool_exporters.tflite.flatbuffer import read
+from aetool_exporters.tflite.flatbuffer import read, write
 from aetool_runtime.errors import ConversionError, InputError, UsageError
 
 ROOT = Path(__file__).parents[2]
@@ -275,6 +275,12 @@ def test_engines_agree(model: str, precision: str) -> None:
         for resolver in (OpResolverType.AUTO, OpResolverType.BUILTIN_REF)
     )
     assert np.abs(fast - plain).max() <= artifact.tolerance.atol * fast.std()
+
+
+@pytest.mark.parametrize("precision", LEAST)
+def test_reading_and_writing_changes_nothing(precision: str) -> None:
+    data = next(iter(reduced("lstm", precision).files.values()))
+    assert write(read(data)) == data
 
 
 def test_one_conversion_serves_all_precisions(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,8 +6,8 @@ Method: each preset is trained (or taken from DIR/PRESET, a checkpoint) and expo
 outputs, and with float ones. Each graph runs on this machine, and under qemu's user-mode emulation of processors that
 have other instructions; ONNX Runtime asks the (emulated) processor what it can do and takes other kernels. The outputs
 are compared with this machine's: how many values differ, and by how much at most, in steps of the output for integers
-and in units of the last place of the largest value for floats. For contrast the same graphs with signed weights, which
-is what quantizers choose by default: there, AVX2 adds pairs of products in 16 bits, and saturates.
+and in units of the last place of the largest value for floats. For contrast the integer graphs with signed weights,
+which is what quantizers choose by default: there, AVX2 adds pairs of products in 16 bits, and saturates.
 """
 
 from __future__ import annotations
@@ -27,8 +27,7 @@ import numpy as np
 RESULTS = Path(__file__).parent / "results"
 PROCESSORS = {
     "Haswell": "AVX2, no VNNI",
-    "Nehalem": "SSE4.2, no AVX",
-    "max": "all that qemu emulates",
+    "SandyBridge": "AVX, no AVX2 (NumPy needs as much)",
 }
 SAMPLES = 32
 COLUMNS = ("preset", "role", "interface", "weights", "processor", "values", "differ", "share", "at most")
@@ -98,7 +97,8 @@ def _variants(preset: str, model: Any, integer_io: bool, folder: Path) -> list[d
         stem = f"{preset}.{artifact.role}.{interface}"
         np.save(folder / f"{stem}.npy", spec.quantization.quantize(given, spec.dtype) if integer_io else given)
         data = exported.files[artifact.path]
-        for weights, graph in (("unsigned", data), ("signed", with_signed_weights(data))):
+        signed = {"signed": with_signed_weights(data)} if integer_io else {}
+        for weights, graph in ({"unsigned": data} | signed).items():
             (folder / f"{stem}.{weights}.onnx").write_bytes(graph)
             row = {"preset": preset, "role": artifact.role, "interface": interface, "weights": weights}
             found.append(row | {"stem": stem})
@@ -154,6 +154,7 @@ def run(prefix: list[str], graph: dict[str, str], folder: Path) -> np.ndarray:
     """The first output of a graph, computed in a process of its own, emulated or not."""
     stem = graph["stem"]
     paths = [folder / f"{stem}.{graph['weights']}.onnx", folder / f"{stem}.npy", folder / "made.npy"]
+    paths[2].unlink(missing_ok=True)
     command = [*prefix, os.path.realpath(sys.executable), "-c", CHILD, *map(str, paths)]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)

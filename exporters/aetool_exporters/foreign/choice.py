@@ -51,7 +51,7 @@ def _narrowest(graph: Cuttable) -> list[Cut]:
     fewest = min(cut.elements for cut in graph.cuts)
     narrow = [cut for cut in graph.cuts if cut.elements == fewest]
     candidates = [cut for cut in narrow if cut.closes_model] or _ends_of_runs(narrow)
-    if max(graph.elements[candidates[0].place : candidates[-1].place + 1]) > fewest:
+    if len(candidates) > 1 and max(graph.elements[candidates[0].place : candidates[-1].place + 1]) > fewest:
         raise ModelError(
             "several layers, far from each other, are equally narrow: " + ", ".join(map(str, candidates)),
             hint=f"name one: --latent {candidates[0].name}",

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, TypeAlias
 
-__all__ = ["GRAPHS", "Entry", "inner_layers", "is_entry", "layer_name", "read_from", "walk"]
+__all__ = ["GRAPHS", "Entry", "count_calls_from_zero", "inner_layers", "is_entry", "layer_name", "read_from", "walk"]
 
 Entry: TypeAlias = dict[str, Any]
 
@@ -63,3 +63,28 @@ def _names(node: Any) -> list[str]:
             return [node[0]]
         return [name for value in node for name in _names(value)]
     return []
+
+
+def count_calls_from_zero(entry: Entry) -> None:
+    """To Keras 2, making a nested model was its first call; references to later ones are put right, in place."""
+    calls = {layer_name(layer): len(layer.get("inbound_nodes", [])) for layer in inner_layers(entry)}
+    config = entry["config"] if isinstance(entry["config"], dict) else {}
+    ends = [config.get("input_layers"), config.get("output_layers")]
+    references = _references([[layer.get("inbound_nodes") for layer in inner_layers(entry)], ends])
+    last: dict[str, int] = {}
+    for name, call, *_ in references:
+        last[name] = max(call, last.get(name, 0))
+    for reference in references:
+        name = reference[0]
+        reference[1] -= max(0, last[name] - calls.get(name, last[name] + 1) + 1)
+
+
+def _references(value: Any) -> list[list[Any]]:
+    """The lists ``[layer, call, tensor, …]`` in calls and ends."""
+    if isinstance(value, dict):
+        return [found for inner in value.values() for found in _references(inner)]
+    if not isinstance(value, list):
+        return []
+    if len(value) in (3, 4) and isinstance(value[0], str) and all(isinstance(place, int) for place in value[1:3]):
+        return [value, *_references(value[3:])]
+    return [found for inner in value for found in _references(inner)]

@@ -11,6 +11,8 @@ import tensorflow as tf
 
 from aetool_exporters.foreign.cut import Cut
 from aetool_exporters.foreign.graph_layer import graph_model
+from aetool_exporters.reason import reason
+from aetool_runtime.errors import ModelError
 
 __all__ = ["FrozenGraph"]
 
@@ -19,6 +21,8 @@ _TRANSFORMING = _RESHAPING | {
     "AddV2", "Add", "BiasAdd", "Elu", "Exp", "FusedBatchNormV3", "LeakyRelu", "Maximum", "Minimum", "Mul", "Neg",
     "RealDiv", "Relu", "Relu6", "Rsqrt", "Selu", "Sigmoid", "Softplus", "Softsign", "Sqrt", "Square", "Sub", "Tanh",
 }  # fmt: skip
+_UNKNOWN = 64  # counts for a size that the graph does not tell
+_USABLE = (tf.float32, tf.int32, tf.int64)
 _CALLS = ("StatefulPartitionedCall", "PartitionedCall")
 
 
@@ -29,15 +33,26 @@ class FrozenGraph:
         graph: a ``GraphDef``.
         given, returned: names of tensors.
         shape: of the input, the batch first; the batch is freed.
+        made_shape: of the output, where the graph does not tell.
     """
 
-    def __init__(self, graph: Any, given: str, returned: str, shape: tuple[int | None, ...], dtype: Any) -> None:
+    def __init__(
+        self,
+        graph: Any,
+        given: str,
+        returned: str,
+        shape: tuple[int | None, ...],
+        dtype: Any,
+        made_shape: tuple[int | None, ...] | None = None,
+    ) -> None:
         self.definition = graph
         with tf.Graph().as_default() as holder:
             fed = tf.compat.v1.placeholder(dtype, (None, *shape[1:]), name="aetool_input")
             rest = _without(graph, given)
             (made,) = tf.graph_util.import_graph_def(rest, input_map={given: fed}, return_elements=[returned], name="")
             made = tf.identity(made, name="aetool_output")
+            if made_shape is not None:
+                made.set_shape(made_shape)
         self._definition = holder.as_graph_def()
         self._given, self._returned = fed, made
         self._path = _path(holder, fed, made)
@@ -57,7 +72,11 @@ class FrozenGraph:
         return self._part(self._given, self._returned, name)
 
     def _part(self, given: Any, returned: Any, name: str) -> Any:
-        return graph_model(_between(self._definition, given.name, returned.name), given, returned, name)
+        try:
+            return graph_model(_between(self._definition, given.name, returned.name), given, returned, name)
+        except Exception as error:  # TensorFlow and Keras raise what they run into
+            what = f"the graph from {given.name} to {returned.name} cannot be taken out ({reason(error)})"
+            raise ModelError(what, hint="cut elsewhere: --latent LAYER, or --encoder-only") from error
 
     def _cuts(self, groups: list[tuple[str, list[Any]]]) -> Iterator[Cut]:
         """Where nothing but one tensor is alive after the last operation of a layer. The two ends do not count."""
@@ -91,7 +110,14 @@ def _kinds(steps: list[Any]) -> set[str]:
 def _batches(steps: list[Any]) -> list[Any]:
     """The outputs that have the batch for their first dimension."""
     made = [tensor for step in steps for tensor in step.outputs]
-    return [tensor for tensor in made if (tensor.shape.rank or 0) > 1 and tensor.shape[0] is None]
+    return [
+        tensor
+        for tensor in made
+        if (tensor.shape.rank or 0) > 1
+        and tensor.shape[0] is None
+        and tensor.dtype in _USABLE
+        and tensor.op.type != "TensorListStack"
+    ]
 
 
 def _cut(name: str, tensor: Any, steps: list[Any], before: Any, place: int) -> Cut:
@@ -110,7 +136,7 @@ def _cut(name: str, tensor: Any, steps: list[Any], before: Any, place: int) -> C
 
 
 def _elements(tensor: Any) -> int:
-    return prod(size or 1 for size in tuple(tensor.shape)[1:])
+    return prod(size or _UNKNOWN for size in tuple(tensor.shape)[1:])
 
 
 def _layer(operation: str) -> str:

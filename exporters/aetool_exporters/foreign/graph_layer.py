@@ -30,7 +30,7 @@ class GraphLayer(keras.layers.Layer):  # type: ignore[misc]
 
     def __init__(self, graph: Any, given: Any, returned: Any, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self._given, self._returned = given.name, returned.name
+        self._given, self._returned, self._sizes = given.name, returned.name, tuple(returned.shape)[1:]
         self._graph = tf.compat.v1.GraphDef()
         self._graph.CopyFrom(graph)
         self._constants: dict[str, Any] = {}
@@ -56,6 +56,7 @@ class GraphLayer(keras.layers.Layer):  # type: ignore[misc]
         (returned,) = tf.graph_util.import_graph_def(
             graph, input_map=mapped, return_elements=[self._returned], name=self.name
         )
+        returned.set_shape((tensor.shape[0], *self._sizes))
         return returned
 
 

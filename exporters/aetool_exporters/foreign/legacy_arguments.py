@@ -32,11 +32,12 @@ RENAMED_CLASSES = {
 
 _IRRELEVANT = frozenset({
     "adjustment", "batch_input_shape", "batch_size", "build_input_shape", "fused", "implementation", "input_dtype",
-    "input_length", "input_tensor", "noise_seed", "ragged", "renorm_clipping", "renorm_momentum", "unit_forget_bias",
-    "virtual_batch_size",
+    "input_length", "input_tensor", "key_shape", "noise_seed", "query_shape", "ragged", "renorm_clipping",
+    "renorm_momentum", "unit_forget_bias", "value_shape", "virtual_batch_size",
 })  # fmt: skip
 """Without a meaning for the values that are computed, or (the input's shape) read elsewhere."""
 
+_FOR_TRAINING = ("_initializer", "_regularizer", "_constraint")
 _NEUTRAL: dict[str, tuple[Any, ...]] = {
     "groups": (1,),
     "moving_average": (None,),
@@ -98,7 +99,9 @@ def leftover_arguments(kind: type, config: Config) -> dict[str, Any]:
 
 
 def _harmless(name: str, value: Any) -> bool:
-    return name in _IRRELEVANT or value is None or value is False or value in ([], {}, *_NEUTRAL.get(name, ()))
+    if name in _IRRELEVANT or name.endswith(_FOR_TRAINING):
+        return True
+    return value is None or value is False or value in ([], {}, *_NEUTRAL.get(name, ()))
 
 
 def _accepted(kind: type) -> set[str]:
@@ -127,10 +130,8 @@ def _plain(value: Any) -> Any:
 
 def _training_only(config: Config) -> None:
     for name in list(config):
-        if name.endswith("_initializer"):
-            config[name] = "zeros"  # the weights come from the file
-        elif name.endswith(("_regularizer", "_constraint")):
-            config[name] = None
+        if name.endswith(_FOR_TRAINING):
+            config[name] = "zeros" if name.endswith(_FOR_TRAINING[0]) else None  # the weights come from the file
 
 
 def _float32(config: Config) -> list[str]:

@@ -159,7 +159,7 @@ def _divide_graph(path: Path, latent: str | None, encoder_only: bool) -> Halves:
         return Halves(None, part, tuple(notices)) if kind == "decoder" else Halves(part, None, tuple(notices))
     cut, *others = choose_cut(graph, latent)
     encoder, decoder = graph.split(cut)
-    check_agreement(lambda values, training: compute(values), encoder, decoder)
+    check_agreement(compute, encoder, decoder)
     if latent is None:
         notices.append(_latent_notice(cut.name, [other.name for other in others]))
     return Halves(encoder, None if encoder_only else decoder, tuple(notices))

@@ -11,11 +11,24 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from aetool_exporters.foreign.carried_code import carries_code, function_called
-from aetool_exporters.foreign.entries import GRAPHS, Entry, inner_layers, is_entry, layer_name, read_from
+from aetool_exporters.foreign.entries import (
+    GRAPHS,
+    Entry,
+    count_calls_from_zero,
+    inner_layers,
+    is_entry,
+    layer_name,
+    read_from,
+)
 from aetool_exporters.foreign.input_shapes import add_input, ensure_input, free_batch, shape_from_kernel
 from aetool_exporters.foreign.legacy_arguments import RENAMED_CLASSES, leftover_arguments, rewrite_arguments
 from aetool_exporters.foreign.model_file import ModelFile
-from aetool_exporters.foreign.operation_layers import OPERATION_CLASSES, operation_name, rewrite_operation
+from aetool_exporters.foreign.operation_layers import (
+    OPERATION_CLASSES,
+    operation_name,
+    rewrite_operation,
+    with_tensors_by_name,
+)
 from aetool_exporters.foreign.sampling import mean_position
 from aetool_exporters.foreign.surgery import Surgery
 from aetool_exporters.foreign.weight_index import WeightIndex
@@ -93,6 +106,7 @@ class _Rewriter:
         if entry["class_name"] == "Functional" and not config.get("input_layers"):
             entry["class_name"] = "Sequential"
         config.setdefault("name", "sequential")
+        count_calls_from_zero(entry)
         siblings = {layer_name(layer): copy.deepcopy(layer) for layer in inner_layers(entry)}
         for layer in inner_layers(entry):
             self._layer(layer, prefix + layer_name(layer), siblings)
@@ -162,6 +176,7 @@ class _Rewriter:
         self._activations(config, path)
         for wrapped in inner_layers(entry):
             self._layer(wrapped, f"{path}/{layer_name(wrapped)}", {})
+        entry["inbound_nodes"] = [with_tensors_by_name(node) for node in entry.get("inbound_nodes", [])]
         if kind == "InputLayer" and free_batch(entry):
             self._notice(path, "had a fixed batch, which is free now")
         kept = {key: config[key] for key in ("batch_input_shape", "batch_shape") if key in config}

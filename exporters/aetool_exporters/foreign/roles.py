@@ -24,7 +24,7 @@ def kind_of(model: Any, name: str, narrowest: int | None) -> Kind:
         narrowest: elements at the narrowest place inside; ``None`` where there is none that cuts it in two.
     """
     given, made = tuple(model.inputs[0].shape[1:]), [tuple(output.shape[1:]) for output in model.outputs]
-    if given in made:
+    if any(_may_be(given, shape) for shape in made):
         return "autoencoder"
     before, after = _elements(given), _elements(made[0])
     if narrowest is not None and narrowest < min(before, after):
@@ -33,6 +33,11 @@ def kind_of(model: Any, name: str, narrowest: int | None) -> Kind:
     if told and (told[-1] in ("encoder", "decoder") or narrowest is not None):
         return "decoder" if told[-1] == "decoder" else "encoder" if told[-1] == "encoder" else "autoencoder"
     return "decoder" if _grows(given, made[0]) else "encoder"
+
+
+def _may_be(one: tuple[int | None, ...], other: tuple[int | None, ...]) -> bool:
+    """Equal, as far as sizes are known."""
+    return len(one) == len(other) and all(None in pair or len(set(pair)) == 1 for pair in zip(one, other, strict=True))
 
 
 def _elements(shape: tuple[int | None, ...]) -> int:

@@ -27,7 +27,8 @@ def read_saved_model(folder: Path) -> tuple[FrozenGraph, Any, list[str]]:
     """The graph of a SavedModel's signature, its variables turned into constants.
 
     Returns:
-        The graph, the function itself (an input tensor to the output tensor), and what the user should know.
+        The graph, the function itself (an input tensor to the output tensor; the graph's, if the function's own is
+        never twice the same), and what the user should know.
 
     Raises:
         ModelError: no SavedModel, a damaged one, or not one input; several signatures that could be meant.
@@ -49,7 +50,7 @@ def read_saved_model(folder: Path) -> tuple[FrozenGraph, Any, list[str]]:
     try:
         loaded = _loaded(meta_graph, folder)
         function = loaded.signatures[key]
-        frozen, output, notices = _frozen(function)
+        frozen, output, notices, calm = _frozen(function)
     except ModelError:
         raise
     except Exception as error:  # TensorFlow raises whatever it stumbles over
@@ -57,10 +58,12 @@ def read_saved_model(folder: Path) -> tuple[FrozenGraph, Any, list[str]]:
         raise ModelError(what, where=str(folder), hint="copy the whole folder again") from error
     name = next(iter(function.structured_input_signature[1]))
 
-    def compute(values: Any, keep: Any = loaded) -> Any:  # the variables live as long as what was loaded
+    def compute(
+        values: Any, training: bool = False, keep: Any = loaded
+    ) -> Any:  # the variables live as long as what was loaded
         return function(**{name: tf.constant(values)})[output]
 
-    return frozen, compute, notices
+    return frozen, compute if calm else frozen.whole(), notices
 
 
 def _parsed(folder: Path) -> Any:
@@ -135,7 +138,7 @@ def _not_of_optimizers(record: LogRecord) -> bool:
     return "unrestored values" not in told and "could not be found in the restored object" not in told
 
 
-def _frozen(function: Any) -> tuple[FrozenGraph, str, list[str]]:
+def _frozen(function: Any) -> tuple[FrozenGraph, str, list[str], bool]:
     from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
     from aetool_exporters.foreign.frozen_graph import FrozenGraph
@@ -148,9 +151,21 @@ def _frozen(function: Any) -> tuple[FrozenGraph, str, list[str]]:
     constant = convert_variables_to_constants_v2(function, lower_control_flow=False, aggressive_inlining=True)
     graph = constant.graph.as_graph_def()
     place = sorted(function.structured_outputs).index(output)
-    notices += _calm(graph)
+    random = _calm(graph)
     given, returned = constant.inputs[0].name, constant.outputs[place].name
-    return FrozenGraph(graph, given, returned, tuple(spec.shape), spec.dtype), output, notices
+    made = _made_shape(function, spec, output)
+    frozen = FrozenGraph(graph, given, returned, tuple(spec.shape), spec.dtype, made)
+    return frozen, output, [*notices, *random], not random
+
+
+def _made_shape(function: Any, spec: Any, output: str) -> tuple[int | None, ...] | None:
+    """The output's shape for one sample: loops of recurrent layers do not tell it; ``None`` for free dimensions."""
+    import tensorflow as tf
+
+    if None in tuple(spec.shape)[1:]:
+        return None
+    zeros = tf.zeros((spec.shape[0] or 2, *spec.shape[1:]), spec.dtype)
+    return (None, *function(**{next(iter(function.structured_input_signature[1])): zeros})[output].shape[1:])
 
 
 def _output(outputs: Any, given: Any) -> tuple[str, list[str]]:

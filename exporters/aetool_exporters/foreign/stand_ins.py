@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from aetool_exporters.foreign.tensor_functions import TENSOR_FUNCTIONS, resolve
+from aetool_exporters.foreign.tensor_functions import TENSOR_FUNCTIONS, filled, resolve
 
 __all__ = ["TakeMean", "TensorFunction", "ThresholdedReLU", "hard_sigmoid_of_keras_2", "replacement"]
 
@@ -42,19 +42,26 @@ class ThresholdedReLU(keras.layers.Layer):  # type: ignore[misc]
 
 
 class TensorFunction(keras.layers.Layer):  # type: ignore[misc]
-    """A TensorFlow function that Keras 2 kept as a layer (``TFOpLambda``); only those of ``TENSOR_FUNCTIONS``."""
+    """A TensorFlow function that Keras 2 kept as a layer (``TFOpLambda``); only those of ``TENSOR_FUNCTIONS``.
 
-    def __init__(self, function: str, **kwargs: Any) -> None:
+    Args:
+        function: its name below ``tf``.
+        arguments: ``args`` and ``kwargs`` of the call, with the places of the layer's input tensors; see ``filled``.
+    """
+
+    def __init__(self, function: str, arguments: dict[str, Any], **kwargs: Any) -> None:
         super().__init__(**kwargs)
         assert function in TENSOR_FUNCTIONS
-        self.function = function
+        self.function, self.arguments = function, arguments
         self._apply = resolve(function, tf)
 
-    def call(self, *args: Any, **kwargs: Any) -> Any:
+    def call(self, *tensors: Any) -> Any:
+        flat = keras.tree.flatten(tensors)
+        args, kwargs = (filled(self.arguments[key], flat) for key in ("args", "kwargs"))
         return self._apply(*args, **kwargs)
 
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "function": self.function}
+        return {**super().get_config(), "function": self.function, "arguments": self.arguments}
 
 
 def replacement(function: Callable[..., Any]) -> type:

@@ -6,11 +6,11 @@ The list is closed: a name in a file never reaches for anything else. Random num
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import reduce
 from typing import Any
 
-__all__ = ["RANDOM", "TENSOR_FUNCTIONS", "resolve"]
+__all__ = ["RANDOM", "TENSOR_FUNCTIONS", "filled", "resolve"]
 
 
 def _named_or_not(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -72,3 +72,18 @@ def _expected_uniform(tf: Any) -> Callable[..., Any]:
 
 def _slices(given: Any) -> Any:
     return tuple(given) if isinstance(given, list) else given
+
+
+def filled(value: Any, tensors: Sequence[Any]) -> Any:
+    """An argument as a file has it, with tensors, slices and the ellipsis in their places."""
+    if isinstance(value, list):
+        return [filled(item, tensors) for item in value]
+    if not isinstance(value, dict):
+        return value
+    if set(value) == {"tensor"}:
+        return tensors[value["tensor"]]
+    if set(value) == {"start", "stop", "step"}:
+        return slice(*(filled(value[key], tensors) for key in ("start", "stop", "step")))
+    if value.get("class_name") == "__ellipsis__":
+        return Ellipsis
+    return {key: filled(item, tensors) for key, item in value.items()}

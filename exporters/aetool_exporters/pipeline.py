@@ -143,6 +143,9 @@ def export_reference(
             on_notice(f"{exporter.format} {precision}: {notice}")
         judge.judge(exported, verdict)
     frontiers = keeper.keep(exporters, verdict) if keeper else []
+    if keeper and options.microcontroller:
+        for notice in (sentence for exported in verdict.passed for sentence in _for_microcontroller(exported)):
+            on_notice(notice)
     files = _contents(reference, name, samples, golden, verdict, options, frontiers)
     if files:
         (write_zip if options.zip else write_folder)(output, files)

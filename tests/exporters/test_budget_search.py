@@ -146,6 +146,12 @@ def test_layers_that_the_user_keeps_are_kept_in_every_trial() -> None:
     assert frontier.within[0].candidate.float_layers == {"b", "d"}
 
 
+def test_where_layers_must_not_stay_in_float32_none_does() -> None:
+    frontier = found(ONE_WRECKED, "mse:0.001", space=Space(("int8",), mixed=False))
+    assert len(frontier.trials) == 8
+    assert frontier.chosen is None
+
+
 def test_a_budget_that_nothing_keeps() -> None:
     frontier = found([Layer("a", 100, 0.5), Layer("b", 100, 0.5)], "mse:1e-9")
     assert frontier.within == []

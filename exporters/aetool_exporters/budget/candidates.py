@@ -81,12 +81,14 @@ class Space:
         methods: of calibration; () where there are no data to calibrate with.
         granularities: values of ``per_channel``.
         float_layers: that stay in float32 in any case.
+        mixed: whether others may as well.
     """
 
     precisions: tuple[str, ...]
     methods: tuple[str, ...] = _METHODS
     granularities: tuple[bool, ...] = (True, False)
     float_layers: frozenset[str] = frozenset()
+    mixed: bool = True
 
     def uniform(self, *, tuned: bool) -> Iterator[Candidate]:
         """Those that treat all layers alike, in the order in which they are worth trying.
@@ -100,7 +102,7 @@ class Space:
 
     def mixable(self, precision: str) -> bool:
         """Whether single layers may stay in float32 at this precision."""
-        return precision in _SCALED
+        return self.mixed and precision in _SCALED
 
     def _ordered(self) -> list[str]:
         known = [precision for precision in _ORDER if precision in self.precisions]

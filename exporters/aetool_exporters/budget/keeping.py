@@ -32,6 +32,7 @@ class BudgetOptions:
         held_out: what quality is measured on.
         methods: of calibration that may be tried.
         granularities: values of ``per_channel`` that may be tried.
+        mixed: whether single layers may stay in float32.
         search_seconds: for the searches of all formats together; looked at between trials.
         finetune_steps: of quantization-aware training, where the budget cannot be kept otherwise; 0 for none.
         seed: of the order in which fine-tuning sees its samples.
@@ -41,6 +42,7 @@ class BudgetOptions:
     held_out: HeldOut
     methods: tuple[str, ...] = CALIBRATION_METHODS
     granularities: tuple[bool, ...] = (True, False)
+    mixed: bool = True
     search_seconds: float = 300.0
     finetune_steps: int = 0
     seed: int = 0
@@ -190,7 +192,7 @@ class Keeper:
             precisions = self._uncalibrated(precisions)
         options = self._options
         kept = self._request.quantization.float_layers
-        return Space(precisions, options.methods, options.granularities, kept)
+        return Space(precisions, options.methods, options.granularities, kept, options.mixed)
 
     def _uncalibrated(self, precisions: tuple[str, ...]) -> tuple[str, ...]:
         needy = [name for name in precisions if name in CALIBRATED]

@@ -69,11 +69,13 @@ class BudgetFlags:
             self._held_out(loaded, samples, data),
             methods=(reduced.method,) if "calibration_method" in self.named else CALIBRATION_METHODS,
             granularities=(False,) if reduced.per_tensor else (True, False),
+            mixed=not reduced.microcontroller,
             search_seconds=self.search_seconds,
             finetune_steps=self.finetune_steps,
             seed=self.seed,
         )
-        return replace(options, budget=kept, precisions=options.precisions if "precision" in self.named else ())
+        chosen = "precision" in self.named or reduced.microcontroller
+        return replace(options, budget=kept, precisions=options.precisions if chosen else ())
 
     def _held_out(self, loaded: Model, samples: Samples | None, data: str | None) -> HeldOut:
         from aetool_exporters.budget import HeldOut
@@ -86,7 +88,7 @@ class BudgetFlags:
                 raise UsageError("--labels belongs to --data", hint="--data FILE --labels FILE")
             return HeldOut(samples.values, peak)
         values, anomalous = _read(loaded, data, self.labels)
-        if loaded.samples is None:
+        if loaded.samples is None or not loaded.samples.real:
             peak = float(values.max()) - float(values.min())
         return HeldOut(values, peak, anomalous)
 

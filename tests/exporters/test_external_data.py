@@ -17,11 +17,13 @@ from tests.exporters.keras_models import compose, sample
 import aetool_exporters.pipeline as flow
 from aetool_exporters import ExportOptions, Samples, export
 from aetool_exporters.onnx import OnnxExporter
+from aetool_exporters.ort import OrtExporter
 from aetool_exporters.reference import Reference
 from aetool_exporters.request import Exported, ExportRequest
+from aetool_exporters.tflite import TfliteExporter
 from aetool_runtime import Autoencoder, open_bundle
 from aetool_runtime.backends import load_backend, load_graph
-from aetool_runtime.errors import BackendError, DigestError, UnsafeError
+from aetool_runtime.errors import BackendError, ConversionError, DigestError, UnsafeError
 from aetool_runtime.specs import Array, Artifact
 
 TINY = 1 << 20
@@ -167,6 +169,19 @@ def test_what_is_as_it_should_be_runs() -> None:
 def test_a_manifest_that_does_not_name_the_file_is_refused() -> None:
     with pytest.raises(UnsafeError):
         load(replace(encoder(), external_data=None), changed(lambda model, tensor: None))
+
+
+def test_what_holds_less_than_2_gib_is_refused_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    ort = OrtExporter()
+    ort.source = OnnxExporter(TINY)
+    with pytest.raises(ConversionError, match="which is what an ORT file holds"):
+        ort.export(reference(), ExportRequest("m"))
+    monkeypatch.setattr("aetool_exporters.tflite.exporter.LARGEST", TINY)
+    with pytest.raises(ConversionError, match=r"(?s)which is what a TFLite file holds.*--onnx"):
+        TfliteExporter().export(reference(), ExportRequest("m"))
+    monkeypatch.setattr("aetool_exporters.onnx.build.LIMIT", TINY)
+    with pytest.raises(ConversionError, match=r"(?s)for any other precision.*float32 only"):
+        OnnxExporter().export(reference(), ExportRequest("m", "float16"))
 
 
 def test_an_engine_that_takes_no_file_beside_says_so() -> None:

@@ -19,6 +19,7 @@ from aetool_exporters.onnx.simplification import simplify
 from aetool_exporters.onnx.validity import check
 from aetool_exporters.onnx.weights import Weights
 from aetool_exporters.reference import Interface, Reference
+from aetool_runtime.errors import ConversionError
 from aetool_runtime.specs import Role
 
 __all__ = ["FloatGraph", "build", "finish"]
@@ -56,7 +57,18 @@ class FloatGraph:
         }
 
     def model(self) -> onnx.ModelProto:
-        """A copy that may be changed, without metadata."""
+        """A copy that may be changed, without metadata.
+
+        Raises:
+            ConversionError: 2 GiB or more, which a protobuf cannot hold.
+        """
+        size = whole_size(self.skeleton, self.weights)
+        if size >= LIMIT:
+            raise ConversionError(
+                f"the graph takes {size:,} bytes at float32",
+                expected="less than 2 GiB, for any other precision",
+                hint="export it at float32 only",
+            )
         model = onnx.load_from_string(self.data)
         del model.metadata_props[:]
         return model

@@ -7,7 +7,7 @@ from dataclasses import replace
 from aetool_exporters.onnx import OnnxExporter
 from aetool_exporters.reference import Reference
 from aetool_exporters.request import Exported, Exporter, ExportRequest
-from aetool_runtime.errors import DependencyError
+from aetool_runtime.errors import ConversionError, DependencyError
 
 __all__ = ["OrtExporter"]
 
@@ -31,7 +31,7 @@ class OrtExporter:
         """Convert every role to ``ort/ROLE.PRECISION.ort``.
 
         Raises:
-            UsageError, UnsupportedOperatorError, ConversionError: see ``OnnxExporter``.
+            UsageError, UnsupportedOperatorError, ConversionError: see ``OnnxExporter``; or the graph is too large.
             DependencyError: ONNX Runtime is not installed.
         """
         try:
@@ -40,6 +40,10 @@ class OrtExporter:
             hint = "pip install 'aetool[cpu,export]'"
             raise DependencyError(f"ORT files cannot be written here ({error})", hint=hint) from error
         found = self.source.export(reference, request)
+        if any(artifact.external_data for artifact in found.artifacts):
+            raise ConversionError(
+                "the graph takes 2 GiB or more", expected="less, which is what an ORT file holds", hint="leave ORT out"
+            )
         files = {_path(artifact.path): convert(found.files[artifact.path]) for artifact in found.artifacts}
         operators = required_operators(list(files.values()))
         artifacts = tuple(

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 __all__ = ["TfliteExporter"]
 
 
+LARGEST = 2**31 - 2**20
+"""Bytes of weights that a FlatBuffer is too small for."""
+
+
 class TfliteExporter:
     """Keras → TFLite through a SavedModel. See ``Exporter``.
 
@@ -49,6 +53,7 @@ class TfliteExporter:
             DependencyError: the ``export`` extra is not installed.
         """
         check_precision(self.format, self.precisions, request.precision)
+        _check_weights(reference)
         wanted = signatures(reference, request.sample_shape)
         for signature in wanted:
             for spec in (signature.interface.given, *signature.interface.returned):
@@ -100,6 +105,17 @@ def _with_types(metadata: Mapping[str, str], wanted: tuple[Signature, ...]) -> d
     specs = [spec for signature in wanted for spec in (signature.interface.given, *signature.interface.returned)]
     integers = {f"{PREFIX}tensor.{spec.name}": spec.dtype for spec in specs if spec.quantization is not None}
     return {key: integers[key] + text[text.index("[") :] if key in integers else text for key, text in metadata.items()}
+
+
+def _check_weights(reference: Reference) -> None:
+    """The way to every precision leads through a file at float32."""
+    size = 4 * sum(reference.parameters.values())
+    if size >= LARGEST:
+        raise ConversionError(
+            f"the weights take {size:,} bytes",
+            expected="less than 2 GiB, which is what a TFLite file holds",
+            hint="leave TFLite out: --onnx",
+        )
 
 
 def _check_sizes(spec: TensorSpec) -> None:

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from tests.cli.conftest import Aetool
 from tests.exporters.wild_model import VALUES, WILD, wild_autoencoder, wild_samples
 
+from aetool_exporters import ExportOptions, verify
+from aetool_exporters.budget import Budget, BudgetOptions, Frontier, HeldOut
+from aetool_exporters.pipeline import export_reference
+from aetool_exporters.request import Calibration, QuantizationOptions
 from aetool_runtime import open_bundle
+from aetool_runtime.bundle import Bundle
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +53,14 @@ def test_a_budget_that_needs_a_layer_in_float32_gets_it(aetool: Aetool, wild: Pa
     stored = json.loads((output / "report.json").read_text())["budgets"]
     assert [point["loss"] for point in stored[0]["frontier"]] == [point["loss"] for point in points]
     assert "latency" not in stored[0]["frontier"][0]
+
+
+def test_the_same_search_gives_the_same_bytes(aetool: Aetool, wild: Path, tmp_path: Path) -> None:
+    outputs = [tmp_path / "one.aepkg", tmp_path / "other.aepkg"]
+    for output in outputs:
+        assert aetool(*call(wild, output, "mse:20%", "--precision", "int8", "--name", "wild")).code == 0
+    one, other = map(open_bundle, outputs)
+    assert one.digest == other.digest
 
 
 def test_a_budget_that_nothing_keeps_is_6_and_leaves_nothing(aetool: Aetool, wild: Path, tmp_path: Path) -> None:
@@ -147,3 +161,40 @@ def test_labels_that_do_not_fit_are_refused(
     done = aetool(*call(wild, tmp_path / "out.aepkg", "auc:0.1", "--labels", tmp_path / "labels.npy"))
     assert done.code in (2, 3)
     assert message in done.err
+
+
+@pytest.fixture(scope="module")
+def digits(dense_checkpoint: Path) -> Any:
+    from aetool.model import load_model
+
+    return load_model(dense_checkpoint)
+
+
+def kept(digits: Any, output: Path, budget: str, steps: int) -> tuple[Frontier, Bundle]:
+    """int8 in ONNX, without layers in float32."""
+    calibration = Calibration(lambda: iter(np.array_split(digits.calibration, 4)))
+    held_out = HeldOut(digits.samples.values, 16.0)
+    options = BudgetOptions(
+        Budget.parse(budget), held_out, methods=("minmax",), granularities=(True,), mixed=False, finetune_steps=steps
+    )
+    frontiers: list[Frontier] = []
+    bundle = export_reference(
+        digits.reference,
+        output,
+        "digits",
+        digits.samples,
+        ExportOptions(("onnx",), ("float32", "int8"), QuantizationOptions(calibration), budget=options),
+        on_frontier=frontiers.append,
+    )
+    return frontiers[0], bundle
+
+
+def test_fine_tuning_keeps_a_budget_that_rounding_alone_does_not(digits: Any, tmp_path: Path) -> None:
+    frontier, _ = kept(digits, tmp_path / "rounded.aepkg", "mse:10", 0)
+    before = frontier.trials[0].quality
+    assert before is not None
+    frontier, bundle = kept(digits, tmp_path / "tuned.aepkg", f"mse:{0.7 * before.loss:.9f}", 300)
+    assert str(frontier.chosen) == "int8, minmax, per channel, fine-tuned"
+    checks = list(verify(bundle, digits.reference, digits.samples))
+    assert {check.artifact.precision for check in checks} == {"float32", "int8"}
+    assert all(check.passed for check in checks), "both are held against the model that was never tuned"

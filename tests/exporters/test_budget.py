@@ -133,3 +133,16 @@ def test_structural_similarity_of_equal_images_is_one() -> None:
 def test_token_accuracy_takes_the_most_probable() -> None:
     logits = np.eye(4)[np.array([[0, 1, 2], [3, 3, 3]])]
     assert token_accuracy(np.array([[0, 1, 3], [3, 3, 3]]), logits) == pytest.approx(5 / 6)
+
+
+@pytest.mark.parametrize(
+    ("text", "value", "wanted"),
+    [
+        ("psnr:1", 29.68146048, "29.6815 dB"),
+        ("psnr:1", -4.3e-7, "0 dB"),
+        ("psnr:1", float("inf"), "inf dB"),
+        ("mse:1", 3.21e-9, "3.21e-09"),
+    ],
+)
+def test_figures_for_people(text: str, value: float, wanted: str) -> None:
+    assert Budget.parse(text).text(value) == wanted

@@ -94,8 +94,10 @@ class Budget:
         return math.inf if math.isnan(loss) else loss
 
     def text(self, value: float) -> str:
-        """A value of the metric for people."""
-        return f"{value:.5g} {self.metric.unit}".rstrip()
+        """A value of the metric for people; of decibels four decimals."""
+        if self.metric.unit == "dB":
+            return f"{round(value, 4) + 0.0:.12g} dB"  # no minus before a zero
+        return f"{value:.5g}"
 
     def __str__(self) -> str:
         amount = f"{100 * self.amount:.12g}%" if self.relative else f"{self.amount:.12g}"

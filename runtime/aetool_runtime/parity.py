@@ -28,7 +28,7 @@ DEFAULT_TOLERANCES = {
     # integer kernels a few steps apart.
     "float16": Tolerance(atol=1e-2, rtol=1e-2),
     "dynamic_range": Tolerance(atol=5e-2, rtol=5e-2),
-    "int8": Tolerance(atol=1e-1, rtol=1e-1),
+    "int8": Tolerance(atol=2.5e-1, rtol=1e-1),  # kernels of one engine were up to 6 steps, 0.18, apart
     "int16x8": Tolerance(atol=1e-2, rtol=1e-2),
 }
 _ULPS = 4 * 2.0**-23

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from tests.exporters.budget_fakes import SAMPLES, FakeExporter, FakeReference, Layer, registered_engine
 
-from aetool_exporters.budget import Budget, BudgetOptions, Frontier, HeldOut, Keeper
+from aetool_exporters.budget import Budget, BudgetOptions, Frontier, HeldOut, Keeper, frontier_rows
 from aetool_exporters.cases import Samples, make_suite
 from aetool_exporters.judgement import Judge, Verdict
 from aetool_exporters.request import Calibration, Exporter, ExportRequest, QuantizationOptions
@@ -196,6 +196,12 @@ def test_no_gradient_passes_a_latent_of_integers() -> None:
     with pytest.raises(UsageError, match="latent of real numbers"):
         Delivery(Codes([Layer("a", 100, 1e-4)]), "mse:1", exporter, finetune_steps=5)
     assert exporter.made == []
+
+
+def test_a_format_whose_float32_cannot_be_made_has_nothing_to_compare_with() -> None:
+    frontier = Delivery(EASY, "mse:1", FakeExporter(refused=["float32"])).frontiers[0]
+    assert frontier.baseline is None
+    assert {row[3] for row in frontier_rows(frontier)} == {"-"}
 
 
 def test_where_nothing_converts_that_is_the_error() -> None:

@@ -112,6 +112,7 @@ class Keeper:
 
     def _settle(self, exporter: Exporter, space: Space, allowance: Allowance, left: int, verdict: Verdict) -> Frontier:
         bench = Bench(exporter, self._reference, self._request, self._meter, self._judge, self._tell_trial)
+        baseline = bench.baseline  # made before the clock starts: it takes TensorFlow's conversion, which is kept
         stages = 2 if self._options.finetune_steps else 1
         with allowance.share(left * stages) as deadline:
             best, complete = search(bench, space, self._units, deadline, tuned=False)
@@ -122,7 +123,7 @@ class Keeper:
             complete = complete and all_tried
         if best is not None:
             self._deliver(bench, verdict)
-        frontier = self._frontier(bench, complete, best)
+        frontier = self._frontier(bench, baseline, complete, best)
         _refuse_unconvertible(frontier)
         names = {str(candidate): candidate for candidate in bench.shelf}
         seconds = measure_latency(
@@ -133,7 +134,7 @@ class Keeper:
     def _tell_trial(self, format_name: str, trial: Trial) -> None:
         self._tell(f"{format_name} {trial_line(trial, self._options.budget)}")
 
-    def _frontier(self, bench: Bench, complete: bool, best: Trial | None) -> Frontier:
+    def _frontier(self, bench: Bench, baseline: Trial | None, complete: bool, best: Trial | None) -> Frontier:
         meter = self._meter
         return Frontier(
             bench.format,
@@ -141,7 +142,7 @@ class Keeper:
             meter.value,
             meter.limit,
             meter.samples,
-            bench.baseline,
+            baseline,
             tuple(bench.trials),
             complete,
             best.candidate if best else None,

@@ -80,8 +80,11 @@ class Bench:
 
     @cached_property
     def baseline(self) -> Trial | None:
-        """The float32 artifacts, where the format has them."""
-        return self._made(FLOAT) if FLOAT.precision in self._exporter.precisions else None
+        """The float32 artifacts, where the format has them and they can be made."""
+        if FLOAT.precision not in self._exporter.precisions:
+            return None
+        trial = self._made(FLOAT)
+        return None if trial.quality is None else trial
 
     def export(self, candidate: Candidate) -> Exported:
         """Its files: off the shelf, or made again."""

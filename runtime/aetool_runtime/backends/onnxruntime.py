@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from aetool_runtime.backends.onnx_scan import check_external_data, refuse_external_data
+from aetool_runtime.backends.onnx_split import pointing_at_itself
 from aetool_runtime.backends.ort_scan import refuse_tensors_elsewhere
 from aetool_runtime.errors import BackendError, DependencyError, DeviceError
 from aetool_runtime.specs import Array, Artifact
@@ -18,6 +19,9 @@ __all__ = ["OnnxRuntimeBackend"]
 
 _PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 _FATAL_ONLY = 4
+_LARGE = 16 << 20  # bytes of a graph from which on it is not parsed as a whole
+_BESIDE = "add_external_initializers_from_files_in_memory"  # of session options; not in older versions
+_ITSELF = "this graph"
 _SMALL = 1 << 14  # bytes of a tensor; above, a copy costs more than it saves (benchmarks/overhead.py)
 
 
@@ -62,6 +66,9 @@ class OnnxRuntimeBackend:
             options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
         if beside is not None:
             self._hand_over(options, location, beside, where)
+        elif len(data) >= _LARGE and not in_own_format and hasattr(options, _BESIDE):
+            self._hand_over(options, _ITSELF, data, where)
+            data = pointing_at_itself(data, _ITSELF)
         try:
             session = self._engine.InferenceSession(data, options, providers=[provider])
         except Exception as error:
@@ -80,13 +87,13 @@ class OnnxRuntimeBackend:
 
     def _hand_over(self, options: Any, location: str, content: bytes, where: str) -> None:
         """Give the engine the content of the file that the graph names, so that it looks for none."""
-        if not hasattr(options, "add_external_initializers_from_files_in_memory"):
+        if not hasattr(options, _BESIDE):
             raise BackendError(
                 f"ONNX Runtime {self._engine.__version__} cannot be given weights that stand beside a graph",
                 where=where,
                 hint="update onnxruntime",
             )
-        options.add_external_initializers_from_files_in_memory([location], [content], [len(content)])
+        getattr(options, _BESIDE)([location], [content], [len(content)])
 
     def _provider(self, device: str) -> str:
         if device not in self.devices():

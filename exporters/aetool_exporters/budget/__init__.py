@@ -7,7 +7,7 @@ this for each format and verifies what is delivered.
 from aetool_exporters.budget.budget import Budget
 from aetool_exporters.budget.frontier import FRONTIER_HEADER, Frontier, Trial, frontier_json, frontier_rows
 from aetool_exporters.budget.keeping import BudgetOptions, Keeper
-from aetool_exporters.budget.meter import HeldOut
+from aetool_exporters.budget.suitability import HeldOut
 
 __all__ = [
     "FRONTIER_HEADER",

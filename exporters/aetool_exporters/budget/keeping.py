@@ -11,14 +11,16 @@ from aetool_exporters.budget.candidates import CALIBRATED, Space
 from aetool_exporters.budget.deadline import Allowance
 from aetool_exporters.budget.frontier import Frontier, Trial, trial_line
 from aetool_exporters.budget.latency import measure_latency
-from aetool_exporters.budget.meter import HeldOut, Meter
+from aetool_exporters.budget.meter import Meter
 from aetool_exporters.budget.search import search
 from aetool_exporters.budget.sensitivity import units_of
+from aetool_exporters.budget.shortfall import budget_error, refuse_unconvertible
+from aetool_exporters.budget.suitability import HeldOut
 from aetool_exporters.budget.trials import Bench
 from aetool_exporters.judgement import EXACT, Judge, Verdict
 from aetool_exporters.reference import Reference
 from aetool_exporters.request import CALIBRATION_METHODS, Calibration, Exporter, ExportRequest
-from aetool_runtime.errors import BudgetError, InputError, UsageError
+from aetool_runtime.errors import InputError, UsageError
 
 __all__ = ["BudgetOptions", "Keeper"]
 
@@ -107,7 +109,7 @@ class Keeper:
             frontiers.append(frontier)
         missed = [frontier for frontier in frontiers if frontier.chosen is None]
         if missed:
-            raise self._error(missed[0])
+            raise budget_error(missed[0], self._options.search_seconds, finetuned=self._options.finetune_steps > 0)
         return frontiers
 
     def _settle(self, exporter: Exporter, space: Space, allowance: Allowance, left: int, verdict: Verdict) -> Frontier:
@@ -124,7 +126,7 @@ class Keeper:
         if best is not None:
             self._deliver(bench, verdict)
         frontier = self._frontier(bench, baseline, complete, best)
-        _refuse_unconvertible(frontier)
+        refuse_unconvertible(frontier)
         names = {str(candidate): candidate for candidate in bench.shelf}
         seconds = measure_latency(
             {name: bench.shelf[c] for name, c in names.items()}, self._options.held_out.values[:1]
@@ -206,43 +208,9 @@ class Keeper:
             )
         return others
 
-    def _error(self, frontier: Frontier) -> BudgetError:
-        budget, direction = frontier.budget, "less" if frontier.budget.metric.better > 0 else "more"
-        limit, value = budget.text(frontier.limit), budget.text(frontier.value)
-        return BudgetError(
-            f"no {frontier.format} artifact keeps {budget}: the best of {len(frontier.trials)} is {_told(frontier)}",
-            expected=f"at most {limit} {direction} than the model's {value}",
-            hint=_advice(frontier, self._options),
-        )
-
 
 def _check_gradients(reference: Reference) -> None:
     if reference.encoder is not None and reference.latent.dtype.startswith("int"):
         raise UsageError(
             "fine-tuning needs a latent of real numbers; no gradient passes integers", hint="leave --finetune out"
         )
-
-
-def _told(frontier: Frontier) -> str:
-    """The best that was found, with its figures."""
-    best, budget = frontier.best, frontier.budget
-    assert best is not None
-    assert best.quality is not None
-    value, loss = budget.text(best.quality.value), budget.text(best.quality.loss)
-    figures = f"{best.candidate}, with {best.size:,} bytes and {budget.name} {value}, {loss} lost"
-    return figures if best.error is None else f"{figures}, but it {best.error.what}"
-
-
-def _advice(frontier: Frontier, options: BudgetOptions) -> str:
-    if not frontier.complete:
-        return f"--search-time {2 * options.search_seconds:g}: time was up before everything was tried"
-    if not options.finetune_steps:
-        return "--finetune 500, a larger budget, or other precisions with --precision"
-    return "more steps of --finetune, a larger budget, or other precisions with --precision"
-
-
-def _refuse_unconvertible(frontier: Frontier) -> None:
-    """Where nothing could be converted, that is what is wrong."""
-    errors = [trial.error for trial in frontier.trials if trial.error is not None and trial.quality is None]
-    if errors and len(errors) == len(frontier.trials):
-        raise errors[0]

@@ -29,31 +29,17 @@ from aetool_exporters.budget.metrics import (
     structural_similarity,
     token_accuracy,
 )
+from aetool_exporters.budget.suitability import HeldOut, check_suitable, gives_back
 from aetool_exporters.reference import Reference
 from aetool_exporters.request import Exported
 from aetool_runtime.backends import Backend, Graph, available_backends
-from aetool_runtime.errors import DependencyError, InputError, UsageError
+from aetool_runtime.errors import DependencyError, InputError
 from aetool_runtime.parity import output_scale, signal_to_noise
 from aetool_runtime.specs import Array, Artifact, OutputScale
 
-__all__ = ["HeldOut", "Meter", "Quality"]
+__all__ = ["Meter", "Quality"]
 
 _BATCH = 64
-
-
-@dataclass(frozen=True)
-class HeldOut:
-    """What quality is measured on: samples that neither training nor calibration has seen.
-
-    Args:
-        values: [samples, …], raw units.
-        peak: the range that PSNR and SSIM are relative to, raw units.
-        anomalous: [samples] booleans, for ``auc``; else ``None``.
-    """
-
-    values: Array
-    peak: float
-    anomalous: Array | None = None
 
 
 @dataclass(frozen=True)
@@ -83,7 +69,7 @@ class Meter:
         self.budget = budget
         self._reference = reference
         self._held_out = held_out
-        _check(reference, budget, held_out)
+        check_suitable(reference, budget, held_out)
         self._given = np.asarray(held_out.values, reference.given.dtype)
         self._float = self._compute()
         self.value = self._score(self._float)
@@ -184,7 +170,7 @@ class Meter:
     @cached_property
     def _truth(self) -> Array:
         """What reconstructions are held against: [samples, …], raw units."""
-        return self._given if _gives_back(self._reference) else self._float
+        return self._given if gives_back(self._reference) else self._float
 
     @cached_property
     def _neighbours(self) -> Array:
@@ -206,71 +192,3 @@ def _run(artifact: Artifact, graph: Graph, real: Array) -> Array:
     given = np.ascontiguousarray(artifact.inputs[0].stored(real))
     pieces = [graph.run(given[start : start + _BATCH])[0] for start in range(0, len(given), _BATCH)]
     return artifact.outputs[0].real(np.concatenate(pieces))
-
-
-def _gives_back(reference: Reference) -> bool:
-    """Whether the reconstruction stands for the very thing that the encoder was given."""
-    if reference.encoder is None or reference.decoder is None:
-        return False
-    given, returned = reference.input.sample_shape, reference.reconstruction.sample_shape
-    return len(given) == len(returned) and all(a == b or None in (a, b) for a, b in zip(given, returned, strict=True))
-
-
-def _check(reference: Reference, budget: Budget, held_out: HeldOut) -> None:
-    """Refuse what cannot be measured, with what can be."""
-    name = budget.name
-    if budget.metric.of == "latent":
-        _check_latents(reference, budget, len(held_out.values))
-        return
-    if reference.decoder is None:
-        raise _unsuited(name, "looks at reconstructions, and there is no decoder", "recall@10:0.02")
-    tokens = reference.given.dtype.startswith("int") and reference.encoder is not None
-    if tokens != (name == "accuracy"):
-        kind = (
-            "is of tokens, which this model does not take"
-            if not tokens
-            else "is of numbers, and this model's are tokens"
-        )
-        raise _unsuited(name, kind, "psnr:0.5" if not tokens else "accuracy:0.01")
-    if not tokens and not _gives_back(reference):
-        _check_against_itself(budget)
-    if name == "ssim" and len(reference.reconstruction.sample_shape) != 3:
-        raise _unsuited(name, "is of images [height, width, channels]", "psnr:0.5")
-    if name in ("psnr", "ssim") and held_out.peak <= 0:
-        raise _unsuited(name, "is relative to the range of the data, and they are all alike", "mse:…")
-    if name == "auc":
-        _check_labels(held_out)
-
-
-def _check_latents(reference: Reference, budget: Budget, samples: int) -> None:
-    if reference.encoder is None:
-        raise _unsuited(budget.name, "looks at latents, and there is no encoder", "mse:0.001")
-    if reference.latent.dtype.startswith("int"):
-        raise _unsuited(budget.name, "is of real latents, and this model's are integers", "psnr:0.5")
-    if samples <= budget.neighbours:
-        raise _unsuited(
-            budget.name, f"wants more than {budget.neighbours} held-out samples, not {samples}", "--data FILE"
-        )
-
-
-def _check_against_itself(budget: Budget) -> None:
-    """The float model's own error against itself is zero."""
-    if budget.metric.name not in ("mse", "ssim") or (budget.relative and budget.metric.name == "mse"):
-        raise _unsuited(
-            str(budget),
-            "needs a model that gives back what it is given; here the float model is the truth",
-            "mse:0.001",
-        )
-
-
-def _check_labels(held_out: HeldOut) -> None:
-    if held_out.anomalous is None:
-        raise _unsuited("auc", "needs to know which held-out samples are anomalous", "--labels FILE")
-    if held_out.anomalous.all() or not held_out.anomalous.any():
-        raise _unsuited(
-            "auc", "needs anomalous samples and others among those held out", "--data and --labels with both"
-        )
-
-
-def _unsuited(name: str, why: str, hint: str) -> UsageError:
-    return UsageError(f"the metric {name} {why}", hint=hint)

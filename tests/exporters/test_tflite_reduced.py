@@ -25,6 +25,7 @@ from tests.exporters.reduced_models import (
 
 from aetool_exporters.request import CALIBRATION_METHODS, Calibration, ExportRequest, QuantizationOptions
 from aetool_exporters.tflite import TfliteExporter
+from aetool_exporters.tflite.calibration import Observer
 from aetool_exporters.tflite.flatbuffer import read, write
 from aetool_runtime.errors import ConversionError, InputError, UsageError
 
@@ -210,6 +211,28 @@ def test_each_calibration_method_acts() -> None:
     files = {method: reduced("conv_2d", "int8", method=method).files for method in CALIBRATION_METHODS}
     digests = {sha256(next(iter(content.values()))).hexdigest() for content in files.values()}
     assert len(digests) == len(CALIBRATION_METHODS)
+
+
+def test_a_sample_that_is_not_finite_is_refused() -> None:
+    reference, exporter = made("dense")
+    given = data_for("dense")
+    given[3, 1] = np.nan
+    quantization = QuantizationOptions(Calibration(lambda: iter([given])))
+    with pytest.raises(InputError, match="latent of it that is not finite"):
+        exporter.export(reference, ExportRequest("m", "int8", quantization=quantization))
+
+
+def test_what_lay_in_memory_counts_for_nothing() -> None:
+    """The engine does not fill every tensor of a loop: some hold anything."""
+    observer = Observer("minmax", "int8")
+    for values in ([1.0, 2.0], [3.0, np.inf], [4.0, 5.0]):
+        observer.add(np.array([values], np.float32))
+    assert observer.result() is None
+    seen = Observer("minmax", "int8")
+    seen.add(np.array([[1.0, 2.0]], np.float32))
+    found = seen.result()
+    assert found is not None
+    assert found.mean.tolist() == [1.0, 2.0]
 
 
 def test_methods_treat_an_outlier_differently() -> None:

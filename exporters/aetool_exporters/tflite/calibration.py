@@ -68,11 +68,11 @@ def calibrate(
             continue
         key = entry.signatureKey.decode()
         watched = _watched(model, model.subgraphs[entry.subgraphIndex])
-        observers = {index: _Observer(calibration.method, dtype) for index in watched}
+        observers = {index: Observer(calibration.method, dtype) for index in watched}
         runner = interpreter.get_signature_runner(key)
         name = entry.inputs[0].name.decode()
         for sample in latents if key == "decode" and latents else samples:
-            outputs = runner(**{name: sample})
+            outputs = _finite(runner(**{name: sample}))
             if key == "encode":
                 latents.append(outputs["latent"])
             for index, observer in observers.items():
@@ -129,7 +129,18 @@ def _value(interpreter: Interpreter, index: int, subgraph: int) -> Array:
     return value
 
 
-class _Observer:
+def _finite(outputs: dict[str, Array]) -> dict[str, Array]:
+    for name, values in outputs.items():
+        if not np.isfinite(values).all():
+            raise InputError(
+                f"the model makes a {name} of it that is not finite (NaN or infinity)",
+                where="the data for calibration",
+                hint="leave such samples out",
+            )
+    return outputs
+
+
+class Observer:
     """Collects values, so that an observer is called seldom, and the spread of each channel."""
 
     def __init__(self, method: str, dtype: str) -> None:
@@ -138,9 +149,12 @@ class _Observer:
         self._size = 0
         self._count = 0
         self._sum = self._squares = np.zeros(1)
+        self._junk = False
 
     def add(self, value: Array) -> None:
-        if not value.size:
+        """Of loops the engine does not fill every tensor: some hold what lay in memory, and count for nothing."""
+        self._junk = self._junk or not np.isfinite(value).all()
+        if not value.size or self._junk:
             return
         self._waiting.append(np.array(value))
         self._size += value.size
@@ -149,7 +163,7 @@ class _Observer:
 
     def result(self) -> Statistics | None:
         self._hand_over()
-        if not self._count:
+        if self._junk or not self._count:
             return None
         mean = self._sum / self._count
         variance = np.maximum(self._squares / self._count - mean**2, 0.0)

@@ -14,6 +14,7 @@ from aetool_exporters.budget import BudgetOptions, Frontier, Keeper, frontier_js
 from aetool_exporters.bundle_writer import GOLDEN_PATH, GoldenFile, bundle_files, write_folder
 from aetool_exporters.cases import Samples, Suite, golden_subset, make_suite, synthetic_samples
 from aetool_exporters.complexity import count_reference
+from aetool_exporters.conditioning import reconsider
 from aetool_exporters.guide import GUIDE_PATH, format_guide
 from aetool_exporters.judgement import EXACT, Judge, Verdict, key_of
 from aetool_exporters.operators import count_operators
@@ -131,7 +132,7 @@ def export_reference(
     samples = _checked(samples, reference) if samples is not None else synthetic_samples(reference.given)
     suite = make_suite(reference, samples)
     golden = _golden_suite(reference, samples, suite, options)
-    judge, verdict = Judge(suite, golden, on_check), Verdict()
+    judge, verdict = _judge(suite, golden, options, on_check), Verdict()
     request = ExportRequest(name, EXACT, options.opset, samples.values.shape[1:], options.quantization)
     keeper = None
     if options.budget is not None:
@@ -142,6 +143,7 @@ def export_reference(
         for notice in notices:
             on_notice(f"{exporter.format} {precision}: {notice}")
         judge.judge(exported, verdict)
+    golden, verdict = _settled(reference, judge, verdict, options, on_check, on_notice)
     frontiers = keeper.keep(exporters, verdict) if keeper else []
     if keeper and options.microcontroller:
         for notice in (sentence for exported in verdict.passed for sentence in _for_microcontroller(exported)):
@@ -153,6 +155,30 @@ def export_reference(
     if verdict.failed:
         raise _parity_error(verdict, output, bool(files))
     return open_bundle(output)
+
+
+def _judge(suite: Suite, golden: Suite, options: ExportOptions, on_check: Callable[[Check], None]) -> Judge:
+    """One that tells of checks at once only where none of them is made again; see ``_settled``."""
+    return Judge(suite, golden, on_check) if options.budget is not None else Judge(suite, golden)
+
+
+def _settled(
+    reference: Reference,
+    judge: Judge,
+    verdict: Verdict,
+    options: ExportOptions,
+    on_check: Callable[[Check], None],
+    on_notice: Callable[[str], None],
+) -> tuple[Suite, Verdict]:
+    """The cases for the bundle and the verdict, after a second look at what failed, unless a budget is searched for."""
+    golden = judge.golden
+    if options.budget is not None:
+        return golden, verdict
+    if verdict.failed:
+        golden, verdict = reconsider(reference, judge, verdict, on_notice)
+    for check in verdict.checks:
+        on_check(check)
+    return golden, verdict
 
 
 def _for_microcontroller(exported: Exported) -> list[str]:

@@ -102,7 +102,7 @@ REFUSED: dict[str, tuple[str, Any, dict[str, Any], str]] = {
     "no images": ("ssim:0.1", FakeReference(LAYERS), {}, "is of images"),
     "no tokens": ("accuracy:0.1", FakeReference(LAYERS), {}, "is of tokens"),
     "no labels": ("auc:0.1", FakeReference(LAYERS), {}, "--labels FILE"),
-    "one kind of label": ("auc:0.1", FakeReference(LAYERS), {"anomalous": ALIKE & False}, "anomalous samples and others"),
+    "one kind of label": ("auc:0.1", FakeReference(LAYERS), {"anomalous": ALIKE & False}, "anomalous samples and"),
     "too few samples": ("recall@32:0.1", FakeReference(LAYERS), {}, "wants more than 32 held-out samples"),
     "data without a range": ("psnr:1", FakeReference(LAYERS), {"peak": 0.0}, "relative to the range"),
 }

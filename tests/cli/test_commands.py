@@ -88,7 +88,7 @@ class TestExport:
             (["export", "{checkpoint}", "-o", "{bundle}"], 2, ["already exists", "--overwrite"]),
             (["export", "{checkpoint}", "--latent", "x", "-o", "{tmp}/x"], 2, ["knows its latent"]),
             (["export", "{checkpoint}", "--opset", "99", "-o", "{tmp}/x"], 2, ["opset", "99"]),
-            (["export", "{checkpoint}", "--format", "onx", "-o", "{tmp}/x"], 2, ["'onx'", "onnx, tflite"]),
+            (["export", "{checkpoint}", "--format", "onx", "-o", "{tmp}/x"], 2, ["'onx'", "onnx, ort, tflite"]),
             (["export", "{checkpoint}", "--data", "{tmp}/no.npy", "-o", "{tmp}/x"], 3, ["no such file"]),
             (["export", "{checkpoint}", "--license", "{tmp}/no.txt", "-o", "{tmp}/x"], 3, ["cannot be read"]),
             (["export", "{checkpoint}", "--onxx"], 2, ["--onnx"]),

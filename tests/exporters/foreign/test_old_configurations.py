@@ -299,3 +299,38 @@ class TestRefusals:
         layer(config, "up")["config"]["units"] = 6
         with pytest.raises(ModelError, match="weights do not fit"):
             load_keras(write_h5(tmp_path / "model.h5", model, config))
+
+
+class TestCallsAsKeras2WroteThem:
+    def test_making_a_nested_model_was_its_first_call(self, tmp_path: Path) -> None:
+        inner = keras.Sequential([keras.Input((5,)), layers.Dense(3)], name="inner")
+        given = keras.Input((5,), name="given")
+        model = scrambled(keras.Model(given, layers.Dense(5, name="out")(inner(given))))
+        config = as_keras_2(model)
+        layer(config, "out")["inbound_nodes"] = [[["inner", 1, 0, {}]]]
+        met = load_keras(write_h5(tmp_path / "model.h5", model, config))
+        np.testing.assert_allclose(computed(met), computed(model), atol=1e-6)
+
+    def test_a_function_of_a_constant_and_a_tensor(self, tmp_path: Path) -> None:
+        """A node that is no list of lists, its first argument a number."""
+        model = scrambled(keras.Sequential([keras.Input((5,)), layers.Dense(5, name="down"), layers.ReLU(name="op")]))
+        functional = keras.Model(model.inputs[0], model.outputs[0])
+        config = as_keras_2(functional)
+        entry = layer(config, "op")
+        entry["class_name"] = "TFOpLambda"
+        entry["config"] = {"name": "op", "trainable": True, "dtype": "float32", "function": "math.multiply"}
+        entry["inbound_nodes"] = [["_CONSTANT_VALUE", -1, 0.5, {"y": ["down", 0, 0], "name": None}]]
+        met = load_keras(write_h5(tmp_path / "model.h5", functional, config))
+        linear = computed(keras.Model(model.inputs[0], model.layers[0].output))
+        np.testing.assert_allclose(computed(met), 0.5 * linear, atol=1e-6)
+
+    def test_tensors_by_name(self, tmp_path: Path) -> None:
+        given = keras.Input((6, 3), name="given")
+        attention = layers.MultiHeadAttention(2, 4, name="attention")
+        model = scrambled(keras.Model(given, attention(given, value=given)))
+        config = as_keras_2(model)
+        entry = layer(config, "attention")
+        entry["inbound_nodes"] = [[["given", 0, 0, {"value": ["given", 0, 0]}]]]
+        entry["config"] |= {"query_shape": [None, 6, 3], "key_shape": [None, 6, 3], "value_shape": [None, 6, 3]}
+        met = load_keras(write_h5(tmp_path / "model.h5", model, config))
+        np.testing.assert_allclose(computed(met), computed(model), atol=1e-6)

@@ -113,6 +113,13 @@ def test_layers_that_stay_in_float_are_not_rounded() -> None:
     assert len(kernels_of(layers, ())) == 4
 
 
+def test_one_scale_for_a_whole_kernel_where_that_is_wanted() -> None:
+    layer = keras.layers.Dense(3)
+    layer(np.zeros((1, 4), np.float32))
+    (kernel,) = kernels_of([layer], (), per_channel=False)
+    assert kernel.axes == (0, 1)
+
+
 def test_a_model_that_cannot_be_copied_is_refused() -> None:
     class Sealed(keras.layers.Layer):
         def __init__(self, secret: object) -> None:

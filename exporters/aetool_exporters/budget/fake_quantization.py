@@ -1,9 +1,9 @@
 """A model that computes as if it were quantized, while it is trained; gradients pass straight through the rounding.
 
-Weights have one symmetric scale per output channel, 8 bits; activations one range per tensor, 8 bits, at the outputs of
-layers, where converters do not fuse them away (Jacob et al., "Quantization and Training of Neural Networks for
-Efficient Integer-Arithmetic-Only Inference", 2018; Bengio et al., "Estimating or Propagating Gradients Through
-Stochastic Neurons", 2013).
+Weights have one symmetric scale per output channel (or one for all), 8 bits; activations one range per tensor, 8 bits,
+at the outputs of layers, where converters do not fuse them away (Jacob et al., "Quantization and Training of Neural
+Networks for Efficient Integer-Arithmetic-Only Inference", 2018; Bengio et al., "Estimating or Propagating Gradients
+Through Stochastic Neurons", 2013).
 """
 
 from __future__ import annotations
@@ -57,15 +57,20 @@ class Range:
         return tf.quantization.fake_quant_with_min_max_args(tensor, self.least, self.greatest)
 
 
-def kernels_of(layers: Iterable[Any], float_layers: Collection[str]) -> list[Kernel]:
-    """The weights with more than one axis, but for tables that are looked up in."""
+def kernels_of(layers: Iterable[Any], float_layers: Collection[str], *, per_channel: bool = True) -> list[Kernel]:
+    """The weights with more than one axis, but for tables that are looked up in.
+
+    Args:
+        per_channel: one scale for each output channel instead of one for the whole.
+    """
     kernels = {}
     for layer in layers:
         if layer.name in float_layers or kind_of(layer) == "Embedding":
             continue
         for variable in layer.trainable_variables:
             if len(variable.shape) > 1:
-                kernels[id(variable)] = Kernel(variable, _axes(layer, variable))
+                axes = _axes(layer, variable) if per_channel else tuple(range(len(variable.shape)))
+                kernels[id(variable)] = Kernel(variable, axes)
     return list(kernels.values())
 
 

@@ -41,7 +41,13 @@ _APART = 4
 
 
 def finetune(
-    reference: Reference, calibration: Calibration, steps: int, *, seed: int, float_layers: Collection[str] = ()
+    reference: Reference,
+    calibration: Calibration,
+    steps: int,
+    *,
+    seed: int,
+    float_layers: Collection[str] = (),
+    per_channel: bool = True,
 ) -> Reference:
     """Train a copy of the model for quantization; the model itself is left as it is.
 
@@ -51,6 +57,7 @@ def finetune(
             the loss is measured on these, and the weights with the least are returned.
         seed: of their order. The same seed gives the same weights on one machine.
         float_layers: names of Keras layers that will not be quantized.
+        per_channel: whether kernels will have one scale for each output channel, or one for the whole.
 
     Raises:
         ConversionError: the model cannot be copied.
@@ -58,7 +65,7 @@ def finetune(
     samples = _normalized(reference, _spread(calibration.batches()))
     tuned = replace(reference, encoder=_copied(reference.encoder), decoder=_copied(reference.decoder))
     looked_at, learned = _parted(samples)
-    trainer = _Trainer(reference, tuned, samples, steps, float_layers)
+    trainer = _Trainer(reference, tuned, samples, steps, float_layers, per_channel)
     batches = _batches(learned, np.random.default_rng(seed))
     least, best = trainer.error(looked_at), _weights(tuned)
     for step in range(1, steps + 1):
@@ -90,7 +97,13 @@ class _Trainer:
     """One step after the other, with rounded weights and activations. The weights of ``tuned`` are always rounded."""
 
     def __init__(
-        self, original: Reference, tuned: Reference, samples: Array, steps: int, float_layers: Collection[str]
+        self,
+        original: Reference,
+        tuned: Reference,
+        samples: Array,
+        steps: int,
+        float_layers: Collection[str],
+        per_channel: bool,
     ) -> None:
         self._original, self._tuned = original, tuned
         self._layers = [
@@ -101,7 +114,8 @@ class _Trainer:
         if samples.dtype.kind == "f" and not float_layers:
             self._input.add(samples)
         self._weights = [1.0 / max(float(target.var()), 1e-12) for target in _targets(original, samples)]
-        self._masters = [_Master(kernel) for kernel in kernels_of(self._layers, float_layers)]
+        kernels = kernels_of(self._layers, float_layers, per_channel=per_channel)
+        self._masters = [_Master(kernel) for kernel in kernels]
         taken = {id(master.kernel.variable) for master in self._masters}
         variables = {id(v): v for model in tuned.models for v in model.trainable_variables}
         self._others = [variable for key, variable in variables.items() if key not in taken]

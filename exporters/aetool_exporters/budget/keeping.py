@@ -168,8 +168,14 @@ class Keeper:
 
         steps = self._options.finetune_steps
         self._tell(f"nothing keeps {self._options.budget} so far: fine-tuning for {steps} steps")
-        kept = self._request.quantization.float_layers
-        return finetune(self._reference, self._calibration(), steps, seed=self._options.seed, float_layers=kept)
+        return finetune(
+            self._reference,
+            self._calibration(),
+            steps,
+            seed=self._options.seed,
+            float_layers=self._request.quantization.float_layers,
+            per_channel=True in self._options.granularities,
+        )
 
     def _calibration(self) -> Calibration:
         calibration = self._request.quantization.calibration

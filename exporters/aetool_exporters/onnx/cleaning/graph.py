@@ -49,7 +49,6 @@ class EditableGraph:
         for node in self.nodes:
             for name in dict.fromkeys(reads(node)):
                 self._readers[name].append(node)
-        vars(self).pop("_shapes", None)
 
     def maker(self, name: str) -> NodeProto | None:
         """The node that makes a tensor; ``None`` of inputs and constants."""
@@ -100,16 +99,21 @@ class EditableGraph:
         return self.fresh(kind) if taken else name
 
     def shape(self, name: str) -> Shape | None:
-        """The sizes of a tensor, ``None`` for free ones; ``None`` where not even their number is known."""
-        return self._shapes.get(name)
+        """The sizes of a tensor, ``None`` for free ones; ``None`` where not even their number is known.
+
+        No rewrite changes the shape that goes by a name: only new names make it necessary to look again.
+        """
+        if name not in self._shapes:
+            vars(self).pop("_shapes")
+            self._shapes.setdefault(name, None)
+        return self._shapes[name]
 
     @cached_property
-    def _shapes(self) -> dict[str, Shape]:
+    def _shapes(self) -> dict[str, Shape | None]:
         skeleton = self._weights.skeleton(self._written())
         inferred = onnx.shape_inference.infer_shapes(skeleton, data_prop=True).graph
         shapes = {value.name: _sizes(value) for value in (*inferred.input, *inferred.output, *inferred.value_info)}
-        shapes |= {name: tuple(tensor.dims) for name, tensor in self._constants.items()}
-        return {name: shape for name, shape in shapes.items() if shape is not None}
+        return shapes | {name: tuple(tensor.dims) for name, tensor in self._constants.items()}
 
     def replace(self, old: Sequence[NodeProto], new: Sequence[NodeProto], at: NodeProto | None = None) -> None:
         """Put new nodes where the last of the old ones stood, or where ``at`` stood; drop what nobody reads then."""

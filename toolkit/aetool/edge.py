@@ -45,11 +45,15 @@ try:
         ran_on = f"{model.backend}/{model.device} {model.precision}"
 except MemoryError:
     sys.exit("out of memory")
-scale = 1 if sys.platform == "darwin" else 1024
+try:  # getrusage would count what the process was before it became this program
+    status = dict(line.split(":", 1) for line in open("/proc/self/status") if ":" in line)
+    peak = int(status["VmHWM"].split()[0]) * 1024
+except (OSError, KeyError):
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 print(json.dumps({
     "import_s": imported - began, "open_s": opened - imported, "first_encode_s": done - opened,
     "next_encode_s": again - done, "cold_s": time.time() - started - (time.perf_counter() - done),
-    "peak_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * scale, "ran_on": ran_on,
+    "peak_bytes": peak, "ran_on": ran_on,
 }))
 """
 

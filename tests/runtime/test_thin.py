@@ -393,11 +393,19 @@ def test_what_is_not_known_to_work_row_by_row_runs_at_its_own_batch(monkeypatch:
     monkeypatch.setattr("aetool_runtime.backends.litert_signature._short_way", lambda *_: None)
     assert not takes_any_batch(tflite_file())
     pieces: list[int] = []
-    real = Signature.run_any
-    monkeypatch.setattr(Signature, "run_any", lambda self, array: pieces.append(len(array)) or real(self, array))
+    real = Signature._by_runner
+    monkeypatch.setattr(Signature, "_by_runner", lambda self, array: pieces.append(len(array)) or real(self, array))
     [met] = litert(tflite_file(batch=3), 3).run(samples(7))
     np.testing.assert_allclose(met, TRUTH.encode(samples(7)), rtol=1e-5, atol=2e-6)
     assert pieces == [3, 3, 3]
+
+
+def test_batches_of_many_sizes_in_turn_compute_the_same() -> None:
+    """The shorter way is taken for the size that was run last, and only then."""
+    graph = litert(tflite_file(), 1)
+    for size in (5, 5, 5, 1, 5, 7, 7, 7, 7, 2, 1, 1, 300, 300, 7):
+        [met] = graph.run(samples(size, seed=size))
+        np.testing.assert_allclose(met, TRUTH.encode(samples(size, seed=size)), rtol=1e-5, atol=2e-6)
 
 
 @pytest.mark.parametrize("data", [b"", b"no flatbuffer at all", onnx_graph("encoder").SerializeToString()[:9]])
@@ -433,8 +441,8 @@ def test_the_short_way_is_left_when_it_returns_anything_else(
 
 def test_the_short_way_is_there_and_is_taken_after_two_trials(monkeypatch: pytest.MonkeyPatch) -> None:
     public: list[int] = []
-    real = Signature.run_any
-    monkeypatch.setattr(Signature, "run_any", lambda self, array: public.append(1) or real(self, array))
+    real = Signature._by_runner
+    monkeypatch.setattr(Signature, "_by_runner", lambda self, array: public.append(1) or real(self, array))
     graph = litert(tflite_file())
     met = [graph.run(samples(1, seed=turn))[0] for turn in range(5)]
     assert len(public) == 2

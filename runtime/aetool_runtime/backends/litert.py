@@ -67,6 +67,8 @@ class LiteRtGraph:
         self._fixed, self._resized = fixed, resized
         self._batch = artifact.inputs[0].shape[0]
         self._where = str(artifact)
+        self._own = Pieces(fixed, Signature.run, self._batch or 1, fill=True)
+        self._any = Pieces(resized, Signature.run_any, MOST_ROWS, fill=False) if resized is not None else self._own
 
     def run(self, array: Array) -> tuple[Array, ...]:
         try:
@@ -92,9 +94,7 @@ class LiteRtGraph:
             self._resized.close()
 
     def _pieces(self, array: Array) -> Pieces:
-        if self._resized is not None and len(array) != self._batch:
-            return Pieces(self._resized, Signature.run_any, MOST_ROWS, fill=False)
-        return Pieces(self._fixed, Signature.run, self._batch or 1, fill=True)
+        return self._own if len(array) == self._batch else self._any
 
 
 def _refuse_other(held: Mapping[str, Mapping[str, Any]], spec: TensorSpec, where: str) -> None:

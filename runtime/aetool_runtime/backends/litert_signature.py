@@ -17,8 +17,9 @@ class Signature:
     """Used from two threads at once, an interpreter gives wrong results without a word: one signature, one thread.
 
     LiteRT's public runner takes an input of another shape where the graph does, and looks at the shape of every one.
-    For the shape that the graph has there is a shorter way through the same engine, a third of a small model's time,
-    but it is not public. So it is taken only after it returned the same bytes as the runner for the first inputs.
+    For the shape that the graph has just then there is a shorter way through the same engine, a third of a small
+    model's time, but it is not public. So it is taken only after it returned the same bytes as the runner for the first
+    inputs.
 
     Args:
         engine: ``ai_edge_litert.interpreter.Interpreter``.
@@ -35,6 +36,7 @@ class Signature:
         self._name, self._outputs = name, outputs
         self._short = _short_way(self._runner, name, outputs)
         self._trials = 0
+        self._shape: tuple[int, ...] = ()  # of the last array that was not the graph's own shape
 
     @property
     def inputs(self) -> Mapping[str, Mapping[str, Any]]:
@@ -44,22 +46,27 @@ class Signature:
 
     def run(self, array: Array) -> tuple[Array, ...]:
         """Run an array of the graph's own shape."""
-        if self._short is None:
-            return self.run_any(array)
-        # A fused LSTM would otherwise start from the state that the last sample left.
-        self._interpreter.reset_all_variables()
-        if self._trials == _TRIALS:
-            return self._short(array)
-        return self._try(array, self._short)
+        return self._by_runner(array) if self._short is None else self._shortly(array, self._short)
 
     def run_any(self, array: Array) -> tuple[Array, ...]:
         """Run an array of any batch, if the graph takes it; afterwards ``run`` must not be used any more."""
+        if self._short is not None and array.shape == self._shape:
+            return self._shortly(array, self._short)
+        self._shape = array.shape  # which the runner gives the graph
+        return self._by_runner(array)
+
+    def _by_runner(self, array: Array) -> tuple[Array, ...]:
+        # A fused LSTM would otherwise start from the state that the last sample left.
         self._interpreter.reset_all_variables()
         results = self._runner(**{self._name: array})
         return tuple([results[output] for output in self._outputs])
 
+    def _shortly(self, array: Array, short: Call) -> tuple[Array, ...]:
+        self._interpreter.reset_all_variables()
+        return short(array) if self._trials == _TRIALS else self._try(array, short)
+
     def _try(self, array: Array, short: Call) -> tuple[Array, ...]:
-        expected = self.run_any(array)
+        expected = self._by_runner(array)
         self._trials += 1
         try:
             self._interpreter.reset_all_variables()

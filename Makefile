@@ -30,9 +30,11 @@ check: $(READY)  ## lint, types, boundaries
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(READY)  ## side by side with Keras and the bare engine; writes benchmarks/results
+bench: $(READY)  ## side by side with Keras and every engine; writes benchmarks/results
 	$(BIN)/python benchmarks/overhead.py
 	$(BIN)/python benchmarks/training.py
+	$(BIN)/python benchmarks/edge.py
+	$(BIN)/python benchmarks/engines.py
 
 MODELS ?= ../shared/models
 zoo: $(READY)  ## export every model under MODELS, each held against Keras independently; writes benchmarks/results/zoo.*

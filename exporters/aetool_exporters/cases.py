@@ -52,6 +52,11 @@ class Suite:
     cases: tuple[Case, ...]
     scales: Mapping[str, OutputScale]
 
+    @property
+    def held_out(self) -> Case:
+        """The real samples."""
+        return next(case for case in self.cases if case.name == HELD_OUT)
+
 
 def synthetic_samples(
     spec: TensorSpec, minimum: tuple[float, ...] = (0.0,), maximum: tuple[float, ...] = (1.0,)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from aetool_exporters.cases import HELD_OUT, Samples, Suite, make_suite
+from aetool_exporters.cases import Samples, Suite, make_suite
 from aetool_exporters.judgement import EXACT, LEAST_SNR
 from aetool_exporters.reference import Reference
 from aetool_runtime.bundle import Bundle
@@ -56,7 +56,6 @@ def _trial(artifact: Artifact, suite: Suite) -> Trial:
     """Value by value at full precision; below it, about as near to the model as when the artifact was made."""
     if artifact.precision == EXACT:
         return Trial(suite.cases)
-    held_out = next(case for case in suite.cases if case.name == HELD_OUT)
     name = artifact.outputs[0].name
     stated = artifact.snr.get(name, LEAST_SNR.get(artifact.precision, 0.0))
-    return Trial((), held_out, {name: stated - _OTHER_DATA})
+    return Trial((), suite.held_out, {name: stated - _OTHER_DATA})

@@ -92,7 +92,10 @@ class Check:
 
 def golden_cases(bundle: Bundle, artifact: Artifact | None = None) -> list[Case]:
     """The golden vectors of a bundle as arrays; of an artifact that has its own, those."""
-    data = bundle.read(bundle.manifest.golden.path)
+    return _cases_of(bundle, artifact, bundle.read(bundle.manifest.golden.path))
+
+
+def _cases_of(bundle: Bundle, artifact: Artifact | None, data: bytes) -> list[Case]:
     cases: Sequence[GoldenCase] = (artifact.cases if artifact else ()) or bundle.manifest.golden.cases
     return [Case(case.name, {name: _array(data, tensor) for name, tensor in case.tensors.items()}) for case in cases]
 
@@ -100,8 +103,10 @@ def golden_cases(bundle: Bundle, artifact: Artifact | None = None) -> list[Case]
 def self_test(bundle: Bundle) -> list[Check]:
     """Check every artifact, on everything here that runs it, against the bundle's golden vectors."""
 
+    data = bundle.read(bundle.manifest.golden.path)
+
     def trial(artifact: Artifact) -> Trial:
-        return Trial(golden_cases(bundle, artifact))
+        return Trial(_cases_of(bundle, artifact, data))
 
     return list(check_artifacts(bundle.manifest.artifacts, bundle.read, trial, bundle.manifest.golden.scales))
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from aetool_runtime.errors import InputError, UsageError
+from aetool.user_code import import_object
+from aetool_runtime.errors import UsageError
 
 if TYPE_CHECKING:
     from aetool_exporters.foreign.surgery import Surgery
@@ -88,16 +86,5 @@ def _imported(place: str, option: str) -> Callable[..., Any]:
     module, colon, name = place.partition(":")
     if not colon or not module or not name:
         raise UsageError(f"{option} {place!r}", expected="MODULE:NAME", hint="the module as Python imports it")
-    if str(Path.cwd()) not in sys.path:
-        sys.path.append(str(Path.cwd()))
-    try:
-        start: Any = importlib.import_module(module)
-        found: Callable[..., Any] = reduce(getattr, name.split("."), start)
-    except Exception as error:  # a user's module raises anything
-        raise InputError(
-            f"cannot be imported ({type(error).__name__}: {error})",
-            where=f"{option} {place}",
-            expected="a class or function in a module that Python can import",
-            hint="run where the module lies, or install it",
-        ) from error
-    return found
+    expected = "a class or function in a module that Python can import"
+    return import_object(place, where=f"{option} {place}", expected=expected)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from aetool_runtime.errors import BackendError, UnsafeError
 
-__all__ = ["check_external_data", "operators", "refuse_external_data"]
+__all__ = ["check_external_data", "operators", "refuse_external_data", "varint"]
 
 _MAX_DEPTH = 32
 _MAX_KEY = 2**32 - 1  # some protobuf readers keep 32 bits of a longer key, and see another field than we do
@@ -165,16 +165,16 @@ def _enum(value: int | memoryview) -> int | None:
 def _fields(message: memoryview) -> Iterator[tuple[int, int | memoryview]]:
     at = 0
     while at < len(message):
-        key, at = _varint(message, at)
+        key, at = varint(message, at)
         if key > _MAX_KEY:
             raise ValueError("a key is too large")
         number, wire = key >> 3, key & 7
         if wire == 0:
-            value, at = _varint(message, at)
+            value, at = varint(message, at)
             yield number, value
             continue
         if wire == 2:
-            length, at = _varint(message, at)
+            length, at = varint(message, at)
         elif wire in (1, 5):
             length = 8 if wire == 1 else 4
         else:
@@ -185,7 +185,8 @@ def _fields(message: memoryview) -> Iterator[tuple[int, int | memoryview]]:
         at += length
 
 
-def _varint(message: memoryview, at: int) -> tuple[int, int]:
+def varint(message: bytes | memoryview, at: int) -> tuple[int, int]:
+    """A number of protobuf's variable length, and where it ends."""
     value = shift = 0
     while True:
         byte = message[at]

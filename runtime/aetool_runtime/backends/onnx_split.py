@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from aetool_runtime.backends.onnx_scan import varint
+
 __all__ = ["LARGE", "pointing_at_itself"]
 
 LARGE = 1 << 20
@@ -57,12 +59,12 @@ def _tensor(model: bytes, begin: int, stop: int, location: str) -> bytes:
 def _fields(model: bytes, at: int, stop: int) -> Iterator[tuple[int, int, int, int, int]]:
     """Number, wire type, where the field begins, where its content begins, where both end."""
     while at < stop:
-        key, start = _varint(model, at)
+        key, start = varint(model, at)
         wire = key & 7
         if wire == 0:
-            end = _varint(model, start)[1]
+            end = varint(model, start)[1]
         elif wire == _BYTES:
-            length, start = _varint(model, start)
+            length, start = varint(model, start)
             end = start + length
         elif wire in (1, 5):
             end = start + (8 if wire == 1 else 4)
@@ -72,19 +74,6 @@ def _fields(model: bytes, at: int, stop: int) -> Iterator[tuple[int, int, int, i
             raise ValueError("a field ends outside its message")
         yield key >> 3, wire, at, start, end
         at = end
-
-
-def _varint(model: bytes, at: int) -> tuple[int, int]:
-    value = shift = 0
-    while True:
-        byte = model[at]
-        at += 1
-        value |= (byte & 127) << shift
-        if byte < 128:
-            return value, at
-        shift += 7
-        if shift > 63:
-            raise ValueError("a number is too long")
 
 
 def _field(number: int, content: bytes) -> bytes:

@@ -7,16 +7,13 @@ graphs only and never needs it.
 
 from __future__ import annotations
 
-import importlib
-import sys
 from collections.abc import Callable
-from functools import reduce
-from pathlib import Path
 from typing import Any
 
 from aetool.config import CustomModel, LatentConfig, ModelConfig, PlainLatent
 from aetool.models.autoencoder import KerasAutoencoder
 from aetool.models.backend import import_keras
+from aetool.user_code import import_object
 from aetool_runtime.errors import InputError, ModelError, UsageError
 
 __all__ = ["build", "import_custom"]
@@ -32,20 +29,8 @@ def import_custom(model: ModelConfig) -> Callable[..., Any] | None:
     """
     if not isinstance(model, CustomModel):
         return None
-    if str(Path.cwd()) not in sys.path:
-        sys.path.append(str(Path.cwd()))
-    module, _, name = model.build.partition(":")
-    try:
-        start: Any = importlib.import_module(module)
-        found: Callable[..., Any] = reduce(getattr, name.split("."), start)
-    except Exception as error:  # a user's module raises anything
-        raise InputError(
-            f"cannot be imported ({type(error).__name__}: {error})",
-            where=f"[model] build = {model.build!r}",
-            expected="a function or class in a module that Python can import",
-            hint="run where the module lies, or install it",
-        ) from error
-    return found
+    expected = "a function or class in a module that Python can import"
+    return import_object(model.build, where=f"[model] build = {model.build!r}", expected=expected)
 
 
 def build(

@@ -13,6 +13,8 @@ AetoolError                     1    internal: a mistake of ours
 ├── IntegrityError              7    bytes are not the ones that were written
 │   ├── DigestError                  a file does not have the sha256 that the manifest gives
 │   ├── TruncatedError               a file ends too early
+│   ├── DamagedStreamError           a stream whose bytes are not the ones that were written
+│   ├── WrongBundleError             a stream that another bundle made
 │   └── UnsafeError                  a path that leaves the bundle, a link, an unlisted file
 ├── UnavailableError            8    what runs the graph is not here
 │   ├── BackendError                 no such backend, or it failed
@@ -30,6 +32,7 @@ __all__ = [
     "BackendError",
     "BudgetError",
     "ConversionError",
+    "DamagedStreamError",
     "DependencyError",
     "DeviceError",
     "DigestError",
@@ -45,6 +48,7 @@ __all__ = [
     "UnsupportedOperatorError",
     "UsageError",
     "VersionError",
+    "WrongBundleError",
 ]
 
 
@@ -141,6 +145,14 @@ class DigestError(IntegrityError):
 
 class TruncatedError(IntegrityError):
     """A file is missing or ends before it should."""
+
+
+class DamagedStreamError(IntegrityError):
+    """A bitstream whose bytes are not the ones that were written, or that is none."""
+
+
+class WrongBundleError(IntegrityError):
+    """A bitstream that was made with another bundle."""
 
 
 class UnsafeError(IntegrityError):

@@ -61,6 +61,8 @@ EXIT_CODES = {
     "IntegrityError": 7,
     "DigestError": 7,
     "TruncatedError": 7,
+    "DamagedStreamError": 7,
+    "WrongBundleError": 7,
     "UnsafeError": 7,
     "UnavailableError": 8,
     "BackendError": 8,

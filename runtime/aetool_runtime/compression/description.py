@@ -55,7 +55,8 @@ class EntropyModel:
         kind: ``sets``: a group's set is in the stream; ``neighbors``: it follows from values decoded before.
         map: uint16 [sets, channels]: the table of each.
         raw_bits: uint8 [sets]: low bits of a value that are written as they are.
-        selectors: ``sets`` with more than one: uint16 [sets]: the table of a set's index, by the index before; else empty.
+        selectors: ``sets`` with more than one: uint16 [sets]: the table of a set's index, by the index
+            before; else empty.
         positions: ``sets``: how many positions share a set.
         thresholds: ``neighbors``: uint32 [sets − 1], ascending; else empty.
     """
@@ -73,7 +74,7 @@ class EntropyModel:
 
     @property
     def channels(self) -> int:
-        return self.map.shape[1]
+        return int(self.map.shape[1])
 
 
 Range: TypeAlias = tuple[int, int]
@@ -100,7 +101,7 @@ class Dense:
 
 @dataclass(frozen=True, eq=False)
 class Convolution:
-    """``conv``, or with ``transposed`` ``conv_transposed``: weights [k…, I, O]; ``margins``: padding, or what is cropped."""
+    """``conv``, or ``conv_transposed``: weights [k…, I, O]; ``margins``: the padding, or what is cropped."""
 
     inputs: tuple[int, ...]
     range: Range

@@ -3,10 +3,13 @@
     python benchmarks/engines.py            # prints the table; writes results/engines.md and engines.json
 
 Method: models with initial weights (speed does not depend on them) are exported at float32 and int8, calibrated with
-noise. One process, one thread for every engine. For each model, precision and batch the contenders run in turn for many
-rounds, each round a loop of calls of the autoencoder (encoder + decoder) on the same array; the table gives the median
-over the rounds of each contender's time relative to ours in the same round, so that a machine that drifts drifts for
-all. More than 1: slower than ours.
+noise. One thread for every engine. Each contender lives in a process of its own, and sleeps while another one measures;
+they run in turn, in another order each time, each turn a round of calls of the autoencoder (encoder + decoder) on the
+same array, after a few that do not count. The table gives the median over the rounds of each contender's time relative
+to ours in the same round, so that a machine that drifts drifts for all; more than 1: slower than ours. Processes are
+made anew several times, and auto chooses anew each time, with no answer kept from before, as a program that opens the
+bundle for the first time. Keras, slower by far, takes part until they are made anew first. Spread: the distance between
+the quartiles of the ratio of auto to the best engine.
 """
 
 from __future__ import annotations
@@ -16,47 +19,49 @@ import os
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import ExitStack, closing
+from importlib.util import find_spec
 from pathlib import Path
-from statistics import median
+from statistics import median, quantiles
 from typing import Any
 
 import click
+import contenders
 import numpy as np
-
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
+from contenders import Contender, Task, in_a_process, take_turns
 
 RESULTS = Path(__file__).parent / "results"
 BATCHES = (1, 32, 256)
 PRECISIONS = ("float32", "int8")
-ROUND_SECONDS = 0.02
 OURS = "auto"
-THEIRS = ("keras predict", "tf.function", "ONNX Runtime", "LiteRT", "OpenVINO")
-Call = Callable[[], Any]
+KERAS = {"keras predict": contenders.keras_predict, "tf.function": contenders.tf_function}
+ENGINES = {
+    "ONNX Runtime": contenders.bare_onnxruntime,
+    "LiteRT": contenders.bare_litert,
+    "OpenVINO": contenders.bare_openvino,
+}
+Row = dict[str, Any]
 
 
 @click.command()
-@click.option("--rounds", default=60, show_default=True, help="Rounds of each contender.")
-@click.option("--model", "names", multiple=True, help="Only this one.")
-def main(rounds: int, names: tuple[str, ...]) -> None:
+@click.option("--rounds", default=10, show_default=True, help="Rounds before the processes are made anew.")
+@click.option("--times", default=3, show_default=True, help="How often they are made.")
+@click.option("--model", "names", multiple=True, help="Only this one; writes no results.")
+def main(rounds: int, times: int, names: tuple[str, ...]) -> None:
     """Measure and write the table."""
-    import tensorflow as tf
     from machine import describe_machine
 
-    tf.config.threading.set_intra_op_parallelism_threads(1)
-    tf.config.threading.set_inter_op_parallelism_threads(1)
-    rows = []
-    with tempfile.TemporaryDirectory(prefix="aetool-engines-") as folder:
-        os.environ["XDG_CACHE_HOME"] = folder  # what was chosen on this machine before does not count
-        for name, build in MODELS.items():
-            if not names or name in names:
-                rows += _measured(name, *build(), Path(folder), rounds)
-    report = {"machine": describe_machine(), "rounds": rounds, "rows": rows}
-    print(_page(report))
+    began, machine = time.time(), describe_machine()
+    with tempfile.TemporaryDirectory(prefix="aetool-engines-") as temporary:
+        folder = Path(temporary)
+        in_a_process(export_models, folder, names or tuple(MODELS))
+        rows = measure(folder, names or tuple(MODELS), rounds, times)
+    report = {"machine": machine, "rounds": rounds * times, "seconds": round(time.time() - began), "rows": rows}
+    print(format_page(report))
     if not names:
         RESULTS.mkdir(exist_ok=True)
         (RESULTS / "engines.json").write_text(json.dumps(report, indent=1) + "\n")
-        (RESULTS / "engines.md").write_text(_page(report))
+        (RESULTS / "engines.md").write_text(format_page(report))
     print(f"auto: worst ratio to the best engine {max(row['to_best'] for row in rows):.3f}")
 
 
@@ -121,168 +126,106 @@ MODELS: dict[str, Callable[[], tuple[Any, Any]]] = {
 }  # fmt: skip
 
 
-def _measured(name: str, encoder: Any, decoder: Any, folder: Path, rounds: int) -> list[dict[str, Any]]:
+def export_models(folder: Path, names: tuple[str, ...]) -> None:
+    """A folder for each, as ``Task`` says."""
     from aetool_exporters import ExportOptions, Samples, export
     from aetool_exporters.request import Calibration, QuantizationOptions
 
-    rng = np.random.default_rng(0)
-    noise = rng.uniform(0, 1, (256, *encoder.input_shape[1:])).astype(np.float32)
-    options = ExportOptions(precisions=PRECISIONS, quantization=QuantizationOptions(Calibration(lambda: iter([noise]))))
-    bundle = export(encoder, decoder, folder / f"{len(name)}.aepkg", samples=Samples.of(noise[:64]), options=options)
-    met = []
-    for precision in PRECISIONS:
-        for batch in BATCHES:
-            samples = np.ascontiguousarray(noise[:batch])
-            contenders = _contenders(bundle, encoder, decoder, precision, samples)
-            row = {"model": name, "precision": precision, "batch": batch, **_timed(contenders, rounds)}
-            met.append({**row, "chosen": contenders[OURS][1]})
-            print(_line(met[-1]), flush=True)
-    return met
+    for name in names:
+        encoder, decoder = MODELS[name]()
+        noise = np.random.default_rng(0).random((max(BATCHES), *encoder.input_shape[1:]), np.float32)
+        calibration = QuantizationOptions(Calibration(lambda noise=noise: iter([noise])))
+        options = ExportOptions(precisions=PRECISIONS, quantization=calibration)
+        place = folder / name
+        place.mkdir()
+        export(encoder, decoder, place / "model.aepkg", samples=Samples.of(noise[:64]), options=options)
+        encoder.save(place / "encoder.keras")
+        decoder.save(place / "decoder.keras")
+        np.save(place / "samples.npy", noise)
 
 
-def _contenders(
-    bundle: Any, encoder: Any, decoder: Any, precision: str, samples: np.ndarray
-) -> dict[str, tuple[Call, str]]:
-    """Name → a call, and what is said of it."""
-    from aetool_runtime import Autoencoder
-
-    model = Autoencoder.open(
-        bundle, backend="auto", device="cpu", threads=1, precision=precision, batch_size=len(samples), budget=3.0
-    )
-    chosen = f"{model.backend} {model.precision}"
-    found: dict[str, tuple[Call, str]] = {OURS: (lambda: model.reconstruct(samples), chosen)}
-    if precision == "float32":
-        found |= _keras(encoder, decoder, samples)
-    for title, format_name, make in (
-        ("ONNX Runtime", "onnx", _onnxruntime), ("LiteRT", "tflite", _litert), ("OpenVINO", "onnx", _openvino)
-    ):  # fmt: skip
-        graphs = [a for a in bundle.manifest.artifacts if (a.role, a.format, a.precision) == (
-            "autoencoder", format_name, precision)]  # fmt: skip
-        call = make(bundle.read(graphs[0].path), samples) if graphs else None
-        if call is not None:
-            found[title] = (call, "")
-    return found
-
-
-def _keras(encoder: Any, decoder: Any, samples: np.ndarray) -> dict[str, tuple[Call, str]]:
-    import keras
-    import tensorflow as tf
-
-    whole = keras.Sequential([encoder, decoder])
-    function = tf.function(lambda x: decoder(encoder(x, training=False), training=False))
-    return {
-        "keras predict": (lambda: whole.predict(samples, batch_size=len(samples), verbose=0), ""),
-        "tf.function": (lambda: function(samples).numpy(), ""),
-    }
+def measure(folder: Path, names: tuple[str, ...], rounds: int, times: int) -> list[Row]:
+    """One row per model, precision and batch size."""
+    tasks = [
+        (name, Task(folder / name, batch, 1, precision))
+        for name in names
+        for precision in PRECISIONS
+        for batch in BATCHES
+    ]
+    engines = {name: make for name, make in ENGINES.items() if name != "OpenVINO" or find_spec("openvino")}
+    seconds: list[dict[str, list[float | None]]] = [{} for _ in tasks]
+    chosen: list[list[str]] = [[] for _ in tasks]
+    for at in range(times):
+        os.environ["XDG_CACHE_HOME"] = str(folder / f"cache-{at}")  # auto's process inherits it
+        with ExitStack() as stack:
+            makers = {**(KERAS if at == 0 else {}), OURS: contenders.auto, **engines}
+            running = [stack.enter_context(closing(Contender(name, make))) for name, make in makers.items()]
+            for (_, task), so_far, said in zip(tasks, seconds, chosen, strict=True):
+                for contender, values in measure_task(running, task, rounds).items():
+                    so_far.setdefault(contender, [None] * rounds * at).extend(values)
+                said += [contender.said for contender in running if contender.name == OURS]
+    return [
+        {"model": name, "precision": task.precision, "batch": task.batch, **summarize(met), "chosen": said}
+        for (name, task), met, said in zip(tasks, seconds, chosen, strict=True)
+    ]
 
 
-def _onnxruntime(data: bytes, samples: np.ndarray) -> Call:
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
-    return lambda: session.run(None, {"input": samples})
-
-
-def _litert(data: bytes, samples: np.ndarray) -> Call:
-    """The whole batch at once where the graph bears it and computes the same, else one sample after the other."""
-    from ai_edge_litert.interpreter import Interpreter
-
-    def runner() -> Any:
-        made = Interpreter(model_content=data, num_threads=1)
-        return made.get_signature_runner("reconstruct")
-
-    single, whole = runner(), runner()
-
-    def one_by_one() -> list[Any]:
-        return [single(input=samples[i : i + 1]) for i in range(len(samples))]
-
-    alone = np.concatenate([result["reconstruction"] for result in one_by_one()])
-    try:
-        together = whole(input=samples)["reconstruction"]  # resizes the input
-    except (RuntimeError, ValueError):
-        return one_by_one
-    same = together.shape == alone.shape and np.allclose(together, alone, atol=1e-2 * np.ptp(alone))
-    return (lambda: whole(input=samples)) if same else one_by_one
+def measure_task(running: list[Contender], task: Task, rounds: int) -> dict[str, list[float | None]]:
+    """Rounds of those who can do it."""
+    able = [contender for contender in running if task.precision == "float32" or contender.name not in KERAS]
+    for contender in able:
+        contender.prepare(task)
+    return take_turns(able, rounds)
 
 
-def _openvino(data: bytes, samples: np.ndarray) -> Call | None:
-    try:
-        import openvino
-    except ImportError:
-        return None
-    core = openvino.Core()
-    compiled = core.compile_model(data, "CPU", {"INFERENCE_NUM_THREADS": 1, "PERFORMANCE_HINT": "LATENCY"})
-    request = compiled.create_infer_request()
-    return lambda: request.infer([samples])
-
-
-def _timed(contenders: dict[str, tuple[Call, str]], rounds: int) -> dict[str, Any]:
-    """The median ratio of each to ours, our microseconds, and how far ours is from the best."""
-    calls = {name: _calls(call) for name, (call, _) in contenders.items()}
-    seconds: dict[str, list[float]] = {name: [] for name in contenders}
-    for at in range(rounds):
-        names = list(contenders)
-        for name in names[at % len(names) :] + names[: at % len(names)]:
-            if calls[name] is None and at % 10:
-                continue  # slower than a round: now and then is enough
-            seconds[name].append(_loop(contenders[name][0], calls[name] or 1))
+def summarize(seconds: dict[str, list[float | None]]) -> Row:
+    """The median ratio of each to ours, our microseconds, how far ours is from the best, and how sure that is."""
     ours = seconds[OURS]
-    ratios = {}
-    for name, times in seconds.items():
-        beside = ours[:: len(ours) // len(times)] if len(times) < len(ours) else ours
-        ratios[name] = median(t / o for t, o in zip(times, beside, strict=False))
+    ratios = {name: ratios_to(ours, times) for name, times in seconds.items() if name != OURS}
+    medians = {name: median(values) for name, values in ratios.items()}
+    best = min(medians, key=lambda name: medians[name])
+    low, _, high = quantiles([1 / value for value in ratios[best]], n=4)
     return {
-        "auto_us": median(ours) * 1e6,
-        "ratios": {name: ratio for name, ratio in ratios.items() if name != OURS},
-        "to_best": 1 / min(ratios.values()),
+        "auto_us": median(value for value in ours if value is not None) * 1e6,
+        "ratios": medians,
+        "best": best,
+        "to_best": max(1.0, 1 / medians[best]),
+        "spread": high - low,
     }
 
 
-def _calls(call: Call) -> int | None:
-    """How many fill a round; none where one is longer."""
-    call()
-    began = time.perf_counter()
-    call()
-    took = time.perf_counter() - began
-    return max(1, int(ROUND_SECONDS / took)) if took < ROUND_SECONDS else None
+def ratios_to(ours: list[float | None], theirs: list[float | None]) -> list[float]:
+    """Round by round, of the rounds in which both had a turn."""
+    return [t / o for o, t in zip(ours, theirs, strict=False) if o is not None and t is not None]
 
 
-def _loop(call: Call, count: int) -> float:
-    began = time.perf_counter()
-    for _ in range(count):
-        call()
-    return (time.perf_counter() - began) / count
-
-
-def _line(row: dict[str, Any]) -> str:
+def format_line(row: Row) -> str:
     ratios = "  ".join(f"{name} {ratio:.2f}" for name, ratio in row["ratios"].items())
     return f"{row['model']:18} {row['precision']:8} {row['batch']:4}  {row['auto_us']:10.1f} us  {ratios}"
 
 
-def _page(report: dict[str, Any]) -> str:
-    columns = [name for name in THEIRS if any(name in row["ratios"] for row in report["rows"])]
-    lines = [
-        "# Engines",
-        "",
-        (__doc__ or "").split("\n\n")[0],
-        "",
-        (__doc__ or "").partition("Method: ")[2].strip(),
-        "",
+def format_page(report: dict[str, Any]) -> str:
+    columns = [*KERAS, *ENGINES]
+    method = (__doc__ or "").partition("Method: ")[2].strip()
+    lines = ["# Engines", "", (__doc__ or "").split("\n\n")[0], "", method, ""]
+    lines += [
+        "| model | precision | batch | auto, µs | chosen | " + " | ".join(columns) + " | auto to the best (spread) |"
     ]
-    lines += ["| model | precision | batch | auto, µs | chosen | " + " | ".join(columns) + " | auto to the best |"]
     lines += ["|" + "---|" * (len(columns) + 6)]
+    missing = [name for name in ENGINES if all(name not in row["ratios"] for row in report["rows"])]
     for row in report["rows"]:
-        cells = [f"{row['ratios'][name]:.2f}" if name in row["ratios"] else "" for name in columns]
+        cells = [f"{row['ratios'][n]:.2f}" if n in row["ratios"] else "" for n in columns]
+        chosen = ", ".join(f"{name} ×{row['chosen'].count(name)}" for name in dict.fromkeys(row["chosen"]))
         lines.append(
-            f"| {row['model']} | {row['precision']} | {row['batch']} | {row['auto_us']:,.1f} | {row['chosen']} | "
+            f"| {row['model']} | {row['precision']} | {row['batch']} | {row['auto_us']:,.1f} | {chosen} | "
             + " | ".join(cells)
-            + f" | {row['to_best']:.3f} |"
+            + f" | {row['to_best']:.3f} ({row['spread']:.3f}) |"
         )
     worst = max(row["to_best"] for row in report["rows"])
     lines += ["", f"The worst row: {worst:.3f} times the best engine's time.", ""]
+    lines += [f"{name} is not installed here, so its column is empty.\n" for name in missing]
     lines += ["Measured on:", "", *(f"- {key}: {value}" for key, value in report["machine"].items())]
+    lines += [f"- rounds: {report['rounds']}, {report['seconds']} s in all"]
     return "\n".join([*lines, ""])
 
 

@@ -70,6 +70,7 @@ class Manifest:
         latent_prior: what latents may be drawn from, such as ``standard_normal``; "" when it is not told.
         tokenizer: how text becomes the encoder's input; ``None`` where the input is no text.
         complexity: what each role costs, layer by layer; empty when nothing was counted.
+        compression: the file that turns samples into a bitstream and back (BITSTREAM.md); "" when there is none.
     """
 
     name: str
@@ -85,6 +86,7 @@ class Manifest:
     latent_prior: str = ""
     tokenizer: Tokenizer | None = None
     complexity: Complexity = field(default_factory=dict)
+    compression: str = ""
 
     def tensor(self, name: str) -> TensorSpec | None:
         """The spec that artifacts give for a tensor name, with a free batch dimension; ``None`` when there is none."""
@@ -140,6 +142,7 @@ def _optional(manifest: Manifest) -> dict[str, Any]:
         "latent_prior": manifest.latent_prior,
         "tokenizer": manifest.tokenizer and tokenizer_json(manifest.tokenizer),
         "complexity": complexity_json(manifest.complexity),
+        "compression": {"path": manifest.compression} if manifest.compression else None,
     }
     return {key: value for key, value in document.items() if value}
 

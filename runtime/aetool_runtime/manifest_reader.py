@@ -34,7 +34,7 @@ from aetool_runtime.specs import (
 from aetool_runtime.strict_json import Node, load
 from aetool_runtime.text import parse_tokenizer
 
-__all__ = ["parse_manifest"]
+__all__ = ["open_name", "parse_manifest"]
 
 KNOWN_FEATURES: frozenset[str] = frozenset()
 
@@ -60,7 +60,7 @@ def parse_manifest(text: bytes, where: str = "manifest.json") -> Manifest:
     if len(set(keys)) != len(keys):
         root["artifacts"].refuse("lists a role, format and precision twice", "each once")
     minimum, maximum = _input_range(root["input_range"])
-    prior = root.get("latent_prior")
+    prior, compression = root.get("latent_prior"), root.get("compression")
     return Manifest(
         name=root["name"].text(),
         artifacts=artifacts,
@@ -72,9 +72,10 @@ def parse_manifest(text: bytes, where: str = "manifest.json") -> Manifest:
         parameters={key: node.natural() for key, node in root["parameters"].members()},
         created_with={key: node.text() for key, node in root["created_with"].members()},
         requires=tuple(node.text() for node in root["requires"].items()),
-        latent_prior="" if prior is None else _open_name(prior),
+        latent_prior="" if prior is None else open_name(prior),
         tokenizer=parse_tokenizer(root.get("tokenizer")),
         complexity=parse_complexity(root.get("complexity")),
+        compression="" if compression is None else _listed(compression["path"], files),
     )
 
 
@@ -139,8 +140,8 @@ def _artifact(node: Node, files: Mapping[str, FileEntry], golden: Node) -> Artif
     given, returned = ROLE_TENSORS[role]
     artifact = Artifact(
         role=role,
-        format=_open_name(node["format"]),
-        precision=_open_name(node["precision"]),
+        format=open_name(node["format"]),
+        precision=open_name(node["precision"]),
         path=_listed(node["path"], files),
         inputs=_tensors(node["inputs"], given, 1),
         outputs=_tensors(node["outputs"], returned, None),
@@ -171,7 +172,7 @@ def _own_cases(node: Node, artifact: Artifact, files: Mapping[str, FileEntry], g
     return tuple(cases)
 
 
-def _open_name(node: Node) -> str:
+def open_name(node: Node) -> str:
     """A name from a set that plug-ins and later versions may add to."""
     name = node.text()
     if not _NAME.fullmatch(name):

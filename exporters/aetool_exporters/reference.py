@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from aetool_exporters.rate import TrainedRate
 from aetool_runtime.errors import ModelError
 from aetool_runtime.specs import Array, Normalization, Role, TensorSpec
 from aetool_runtime.text import Tokenizer
@@ -43,6 +44,7 @@ class Reference:
         normalization: the identity for models that take raw values.
         latent_prior: what latents may be drawn from to make samples, such as ``standard_normal``, or "".
         tokenizer: turns text into the encoder's input and the decoder's output back; ``None`` for other models.
+        rate: of models that were trained for rate; ``None`` for others.
     """
 
     encoder: keras.Model | None
@@ -50,6 +52,7 @@ class Reference:
     normalization: Normalization
     latent_prior: str = ""
     tokenizer: Tokenizer | None = None
+    rate: TrainedRate | None = None
 
     @property
     def models(self) -> tuple[keras.Model, ...]:

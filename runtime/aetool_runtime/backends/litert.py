@@ -34,10 +34,11 @@ class LiteRtBackend:
         if device not in self.devices():
             raise DeviceError(f"LiteRT has no device {device!r} here", expected="cpu", hint="use device='cpu'")
         given, outputs = artifact.inputs[0], [output.name for output in artifact.outputs]
-        every = os.cpu_count() or 1
+        row_by_row, every = takes_any_batch(data), os.cpu_count() or 1
 
         def make() -> Signature:
-            return Signature(self._interpreter, data, artifact.signature, given.name, outputs, threads or every)
+            interpreter = self._interpreter(model_content=data, num_threads=threads or every)
+            return Signature(interpreter, artifact.signature, given.name, outputs, stateful=not row_by_row)
 
         try:
             first = make()
@@ -50,7 +51,7 @@ class LiteRtBackend:
             ) from error
         _refuse_other(held, given, where)
         free = given.shape[0] is None
-        resized = Pool(first if free else None, make, every) if free or takes_any_batch(data) else None
+        resized = Pool(first if free else None, make, every) if free or row_by_row else None
         return LiteRtGraph(Pool(first, make, every), resized, artifact)
 
 
@@ -72,13 +73,19 @@ class LiteRtGraph:
 
     def run(self, array: Array) -> tuple[Array, ...]:
         try:
-            if len(array) != self._batch:
-                return self._pieces(array).run(array)
-            signature = self._fixed.take()
+            own = len(array) == self._batch
+            pool = self._fixed if own else self._resized
+            if pool is None or (len(array) > MOST_ROWS and not own):
+                return self._any.run(array)
+            signature = pool.take()
             try:
-                return signature.run(array)
+                outputs = signature.run(array) if own else signature.run_any(array)
             finally:
-                self._fixed.give(signature)
+                pool.give(signature)
+            for output in outputs:
+                if len(output) != len(array):
+                    return self._any.run(array)  # which says what is wrong
+            return outputs
         except Exception as error:
             raise BackendError(f"LiteRT failed ({error})", where=self._where) from error
 

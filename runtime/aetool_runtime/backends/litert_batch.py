@@ -68,8 +68,6 @@ class Pieces:
                 piece = array[start : start + self.rows]
                 count = len(piece)
                 parts = self.call(signature, _filled(piece, self.rows) if self.fill and count < self.rows else piece)
-                if out is None and count == len(array) and all(len(part) == count for part in parts):
-                    return parts  # it was the only piece
                 outputs = outputs or _rooms(parts, len(array), out)
                 for output, part in zip(outputs, parts, strict=True):
                     _refuse_other(part, output, count)

@@ -22,16 +22,14 @@ class Signature:
     inputs.
 
     Args:
-        engine: ``ai_edge_litert.interpreter.Interpreter``.
-        data: the TFLite file; the interpreter refers to it and does not copy it.
+        interpreter: of LiteRT, with the file.
         name, outputs: the tensors, as the signature calls them.
-        threads: for one call.
+        stateful: whether an operation may keep something from one call to the next.
     """
 
-    def __init__(
-        self, engine: Callable[..., Any], data: bytes, key: str | None, name: str, outputs: Sequence[str], threads: int
-    ) -> None:
-        self._interpreter = engine(model_content=data, num_threads=threads)
+    def __init__(self, interpreter: Any, key: str | None, name: str, outputs: Sequence[str], *, stateful: bool) -> None:
+        self._interpreter = interpreter
+        self._stateful = stateful
         self._runner = self._interpreter.get_signature_runner(key)
         self._name, self._outputs = name, outputs
         self._short = _short_way(self._runner, name, outputs)
@@ -56,20 +54,26 @@ class Signature:
         return self._by_runner(array)
 
     def _by_runner(self, array: Array) -> tuple[Array, ...]:
-        # A fused LSTM would otherwise start from the state that the last sample left.
-        self._interpreter.reset_all_variables()
+        self._forget()
         results = self._runner(**{self._name: array})
         return tuple([results[output] for output in self._outputs])
 
     def _shortly(self, array: Array, short: Call) -> tuple[Array, ...]:
+        if self._trials < _TRIALS:
+            return self._try(array, short)
+        if self._stateful:
+            self._forget()
+        return short(array)
+
+    def _forget(self) -> None:
+        """A fused LSTM would otherwise start from the state that the last sample left."""
         self._interpreter.reset_all_variables()
-        return short(array) if self._trials == _TRIALS else self._try(array, short)
 
     def _try(self, array: Array, short: Call) -> tuple[Array, ...]:
         expected = self._by_runner(array)
         self._trials += 1
         try:
-            self._interpreter.reset_all_variables()
+            self._forget()
             met = short(array)
             same = all(a.dtype == b.dtype and a.tobytes() == b.tobytes() for a, b in zip(expected, met, strict=True))
         except Exception:

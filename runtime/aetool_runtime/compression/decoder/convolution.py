@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeAlias
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
-from numpy.typing import DTypeLike
 
-from aetool_runtime.compression.decoder.arithmetic import Numbers, Rescaler
-from aetool_runtime.compression.description import Convolution
+from aetool_runtime.compression.decoder.arithmetic import Numbers
 
 __all__ = ["Convolver", "TransposedConvolver"]
+
+Finish: TypeAlias = Callable[[Numbers], Numbers]
+Margins: TypeAlias = Sequence[tuple[int, int]]
 
 _WORKSPACE = 1 << 20  # numbers laid out for one matrix product
 
@@ -21,15 +23,15 @@ class Convolver:
     """Correlation over zero-padded input: windows are laid out as the rows of a matrix.
 
     Args:
-        step: not transposed.
-        dtype: holds every sum exactly.
-        finish: accumulated sums → results.
+        weights: [k…, I, O], of the type that holds every sum.
+        stride, padding: for each dimension of the kernel.
+        finish: accumulated sums [n, O] → results.
     """
 
-    def __init__(self, step: Convolution, dtype: DTypeLike, finish: Rescaler) -> None:
-        self._kernel = step.weights.shape[:-2]
-        self._matrix = step.weights.reshape(-1, step.weights.shape[-1]).astype(dtype)
-        self._stride, self._padding, self._finish = step.stride, step.margins, finish
+    def __init__(self, weights: Numbers, stride: Sequence[int], padding: Margins, finish: Finish) -> None:
+        self._kernel = weights.shape[:-2]
+        self._matrix = weights.reshape(-1, weights.shape[-1])
+        self._stride, self._padding, self._finish = tuple(stride), padding, finish
 
     def __call__(self, numbers: Numbers) -> Numbers:
         """[samples, n…, I] → [samples, m…, O]."""
@@ -64,19 +66,19 @@ class TransposedConvolver:
     The kernel is filled up with zeros to a multiple m·s of the stride: then m (or m₁·m₂) additions of large arrays do.
 
     Args:
-        step: transposed.
-        dtype: holds every sum exactly.
-        finish: accumulated sums → results.
+        weights: [k…, I, O], of the type that holds every sum.
+        stride, crop: for each dimension of the kernel.
+        finish: accumulated sums [samples, …, O] → results.
     """
 
-    def __init__(self, step: Convolution, dtype: DTypeLike, finish: Rescaler) -> None:
-        self._kernel = step.weights.shape[:-2]
-        self._stride, self._crop, self._finish = step.stride, step.margins, finish
+    def __init__(self, weights: Numbers, stride: Sequence[int], crop: Margins, finish: Finish) -> None:
+        self._kernel = weights.shape[:-2]
+        self._stride, self._crop, self._finish = tuple(stride), crop, finish
         self._times = tuple(-(-k // s) for k, s in zip(self._kernel, self._stride, strict=True))
         fill = [(0, m * s - k) for k, m, s in zip(self._kernel, self._times, self._stride, strict=True)]
-        filled = np.moveaxis(np.pad(step.weights, [*fill, (0, 0), (0, 0)]), -2, 0)
+        filled = np.moveaxis(np.pad(weights, [*fill, (0, 0), (0, 0)]), -2, 0)
         self._channels = filled.shape[-1]
-        self._matrix = np.ascontiguousarray(filled.reshape(len(filled), -1), dtype)
+        self._matrix = np.ascontiguousarray(filled.reshape(len(filled), -1))
 
     def __call__(self, numbers: Numbers) -> Numbers:
         """[samples, n…, I] → [samples, (n − 1)·s + k − crop…, O]."""
@@ -116,7 +118,7 @@ class TransposedConvolver:
             target += products[shift]
 
 
-def _padded(numbers: Numbers, padding: Sequence[tuple[int, int]]) -> Numbers:
+def _padded(numbers: Numbers, padding: Margins) -> Numbers:
     if not any(map(any, padding)):
         return numbers
     return np.pad(numbers, [(0, 0), *padding, (0, 0)])

@@ -53,10 +53,10 @@ def operation(step: Step, inputs: Sequence[Range]) -> Operation:
 def _weighted(step: Dense | Convolution, given: Range) -> Operation:
     finish = Rescaler(step.rescaling, step.bias, step.range)
     dtype = exact_type(magnitude(given) * int(kernel_sums(step).max()))
-    if isinstance(step, Convolution):
-        apply = (TransposedConvolver if step.transposed else Convolver)(step, dtype, finish)
-        return lambda inputs: apply(inputs[0])
     matrix = step.weights.astype(dtype)
+    if isinstance(step, Convolution):
+        apply = (TransposedConvolver if step.transposed else Convolver)(matrix, step.stride, step.margins, finish)
+        return lambda inputs: apply(inputs[0])
     return lambda inputs: finish(_product(inputs[0], matrix))
 
 

@@ -19,7 +19,7 @@ def fit(array: Array, spec: TensorSpec) -> Array:
     dtype, rank = np.dtype(spec.dtype), len(spec.shape)
     try:
         given = np.asarray(array)
-    except ValueError as error:
+    except Exception as error:  # whatever the object's own conversion raises
         raise InputError(
             f"{spec.name} is no array ({error})", expected=format_shape((None, *spec.sample_shape))
         ) from error

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from aetool_runtime.backends import Graph
+from aetool_runtime.device_tensors import place_name, place_of
 from aetool_runtime.errors import InputError
 from aetool_runtime.inputs import check_out, fit
 from aetool_runtime.specs import Array, Artifact, TensorSpec
@@ -36,12 +38,17 @@ def as_real(spec: TensorSpec) -> TensorSpec:
     return spec if spec.quantization is None else replace(spec, dtype="float32", quantization=None)
 
 
-def make_runner(graph: Graph, artifact: Artifact) -> Runner:
-    """What a few comparisons cannot see through goes the long way, through ``fit``."""
+def make_runner(graph: Graph, artifact: Artifact, where: str = "the CPU") -> Runner:
+    """What a few comparisons cannot see through goes the long way, through ``fit``, or stays on its device.
+
+    Args:
+        where: what the graph runs on, for errors.
+    """
     spec, returned = as_real(artifact.inputs[0]), as_real(artifact.outputs[0])
     dtype, rank, sample = np.dtype(spec.dtype), len(spec.shape), spec.sample_shape
     engine = _on_real_values(graph.run, artifact)
     engine_into = _into(graph, engine, artifact)
+    on_device = _on_device(graph, artifact, where)
 
     fitting: tuple[int, ...] | None = None  # the shape of the last array that fitted; any thread's will do
 
@@ -50,6 +57,8 @@ def make_runner(graph: Graph, artifact: Artifact) -> Runner:
         if not (
             type(array) is np.ndarray and array.dtype == dtype and array.shape == fitting and array.flags.c_contiguous
         ):
+            if place_of(array) is not None:
+                return on_device(array, None)
             array = fit(array, spec)
             if not len(array):
                 return _nothing(artifact)
@@ -64,12 +73,35 @@ def make_runner(graph: Graph, artifact: Artifact) -> Runner:
             and array.shape[1:] == sample
             and array.flags.c_contiguous
         ):
+            if place_of(array) is not None:
+                on_device(array, out)
+                return
             array = fit(array, spec)
         check_out(out, returned, array)
         if len(array):
             engine_into(array, out)
 
     return Runner(run, run_into)
+
+
+def _on_device(graph: Graph, artifact: Artifact, where: str) -> Callable[[Any, Any], tuple[Any, ...]]:
+    """What is done with a tensor that lies outside host memory."""
+    run: Callable[[Any, Any], tuple[Any, ...]] | None = getattr(graph, "run_on_device", None)
+    integers = any(spec.quantization is not None for spec in (*artifact.inputs, *artifact.outputs))
+    if run is not None and not integers:
+        return run
+    what = f"the graph runs on {where}"
+    if integers:
+        what = "the graph takes integers that stand for real values, which are converted in host memory"
+
+    def refused(tensor: Any, out: Any) -> tuple[Any, ...]:
+        raise InputError(
+            f"{artifact.inputs[0].name} lies on {place_name(place_of(tensor) or (0, 0))}, and {what}",
+            expected="an array in host memory",
+            hint="copy it there: tensor.cpu()" + ("" if integers else "; or open the bundle with device='cuda'"),
+        )
+
+    return refused
 
 
 def _into(graph: Graph, engine: Run, artifact: Artifact) -> RunInto:

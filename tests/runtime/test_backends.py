@@ -19,10 +19,11 @@ from tests.vectors.bundles import with_manifest
 from aetool_runtime import Autoencoder, backends, open_bundle, self_test
 from aetool_runtime.backends import Backend, available_backends, backend_names, load_backend, load_plugin
 from aetool_runtime.backends.litert import LiteRtBackend, LiteRtGraph
-from aetool_runtime.backends.onnxruntime import OnnxRuntimeBackend, OnnxRuntimeGraph
+from aetool_runtime.backends.onnx_binding import OnnxRuntimeGraph
+from aetool_runtime.backends.onnxruntime import OnnxRuntimeBackend
 from aetool_runtime.backends.openvino import OpenVinoBackend, OpenVinoGraph
 from aetool_runtime.backends.pool import Pool
-from aetool_runtime.errors import AetoolError, BackendError, DependencyError, DeviceError, InputError
+from aetool_runtime.errors import BackendError, DependencyError, DeviceError, InputError
 from aetool_runtime.selftest import Case
 from aetool_runtime.specs import Artifact, TensorSpec
 
@@ -146,26 +147,6 @@ def test_a_device_that_is_not_here_is_refused_by_the_backend_too(
     assert "cpu" in backend.devices()
     with pytest.raises(DeviceError, match="'tpu'"):
         backend.load(data, artifact, device="tpu", threads=1)
-
-
-def test_cuda_without_a_driver_is_no_device(monkeypatch: pytest.MonkeyPatch) -> None:
-    import onnxruntime
-
-    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CUDAExecutionProvider"])
-    monkeypatch.setattr("aetool_runtime.backends.onnxruntime._cuda_devices", lambda: 0)
-    assert OnnxRuntimeBackend().devices() == ("cpu",)
-    with pytest.raises(DeviceError, match=r"'cuda'"):
-        OnnxRuntimeBackend().load(*BACKENDS["onnxruntime"][1:], device="cuda", threads=1)
-
-
-@pytest.mark.filterwarnings("ignore:Specified provider")
-def test_a_session_that_fell_back_to_another_device_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    """ONNX Runtime answers a request for CUDA that it cannot meet with a session on the CPU."""
-    backend = OnnxRuntimeBackend()
-    monkeypatch.setattr(backend, "devices", lambda: ("cuda", "cpu"))
-    with pytest.raises(AetoolError) as refusal:
-        backend.load(*BACKENDS["onnxruntime"][1:], device="cuda", threads=1)
-    assert refusal.value.exit_code == 8
 
 
 # --- nothing foreign leaves ---

@@ -24,7 +24,8 @@ from aetool_runtime import Autoencoder
 from aetool_runtime.backends.litert import LiteRtBackend
 from aetool_runtime.backends.litert_batch import takes_any_batch
 from aetool_runtime.backends.litert_signature import Signature
-from aetool_runtime.backends.onnxruntime import OnnxRuntimeBackend, OnnxRuntimeGraph
+from aetool_runtime.backends.onnx_binding import OnnxRuntimeGraph
+from aetool_runtime.backends.onnxruntime import OnnxRuntimeBackend
 from aetool_runtime.backends.openvino import _Request
 from aetool_runtime.backends.pool import Pool
 from aetool_runtime.errors import BackendError, InputError, UsageError

@@ -7,13 +7,14 @@ are imports no engine.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from difflib import get_close_matches
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from inspect import signature
 from typing import Any, Protocol, cast
 
-from aetool_runtime.errors import BackendError, UnavailableError
+from aetool_runtime.errors import BackendError, DeviceError, UnavailableError
 from aetool_runtime.specs import Array, Artifact
 
 __all__ = [
@@ -21,6 +22,8 @@ __all__ = [
     "Graph",
     "available_backends",
     "backend_names",
+    "check_device",
+    "has_device",
     "load_backend",
     "load_graph",
     "load_plugin",
@@ -36,6 +39,10 @@ class Graph(Protocol):
     A graph may also have ``run_into(array, out)``, which writes the first output to ``out``: an array of its dtype,
     C-contiguous, of as many samples as ``array`` and the output's shape, which shares no memory with it; also from
     several threads, each with an ``out`` of its own. Where there is none, what ``run`` returns is copied.
+
+    A graph on a device with memory of its own may have ``run_on_device(tensor, out=None)``, which takes and returns
+    tensors in that memory (``aetool_runtime.device_tensors``), and raises ``InputError`` for one that does not fit.
+    Where there is none, such tensors are refused.
     """
 
     def run(self, array: Array) -> tuple[Array, ...]:
@@ -58,7 +65,12 @@ class Graph(Protocol):
 
 
 class Backend(Protocol):
-    """An engine. Made without arguments, which raises ``DependencyError`` where its package is missing; stateless."""
+    """An engine. Made without arguments, which raises ``DependencyError`` where its package is missing; stateless.
+
+    A backend may have ``check_device(device)``, which raises ``DeviceError`` saying why a device is not here; it may
+    take names that ``devices`` does not list, such as ``cuda:1``. One whose ``load`` has a parameter ``cuda_graph``
+    returns a graph for calls of that many samples, captured and replayed as a CUDA graph.
+    """
 
     name: str
     formats: tuple[str, ...]
@@ -97,26 +109,63 @@ def load_backend(name: str) -> Backend:
     return cast(Backend, load_plugin(_GROUP, name)())
 
 
+def check_device(backend: Backend, device: str) -> None:
+    """Do nothing where the backend has the device.
+
+    Raises:
+        DeviceError: it has not; says why, as far as the backend can tell.
+    """
+    check: Callable[[str], None] | None = getattr(backend, "check_device", None)
+    if check is not None:
+        check(device)
+    elif device not in backend.devices():
+        raise DeviceError(
+            f"{backend.name} has no device {device!r} here",
+            expected="one of " + ", ".join(backend.devices()),
+            hint="choose one of the devices named above, or another backend",
+        )
+
+
+def has_device(backend: Backend, device: str) -> bool:
+    """Whether the backend has the device."""
+    with suppress(DeviceError):
+        check_device(backend, device)
+        return True
+    return False
+
+
 def load_graph(
-    backend: Backend, artifact: Artifact, read: Callable[[str], bytes], *, device: str, threads: int
+    backend: Backend,
+    artifact: Artifact,
+    read: Callable[[str], bytes],
+    *,
+    device: str,
+    threads: int,
+    cuda_graph: int = 0,
 ) -> Graph:
     """Load an artifact whose files ``read`` returns by their paths.
+
+    Args:
+        cuda_graph: the samples of every call, which are to be replayed as a CUDA graph; 0 for none.
 
     Raises:
         BackendError, DeviceError, UnsafeError: see ``Backend.load``; the engine takes no weights beside a graph.
     """
-    data = read(artifact.path)
-    if artifact.external_data is None:
-        return backend.load(data, artifact, device=device, threads=threads)
-    if "beside" not in signature(backend.load).parameters:
-        raise BackendError(
-            f"{backend.name} takes no graph whose weights stand beside it",
-            where=f"{artifact} ({artifact.path})",
-            hint="use the backend onnxruntime",
-        )
-    beside = read(artifact.external_data)
+    options: dict[str, Any] = {}
+    if artifact.external_data is not None:
+        _refuse_without(backend, "beside", "takes no graph whose weights stand beside it", artifact)
+        options["beside"] = read(artifact.external_data)
+    if cuda_graph:
+        _refuse_without(backend, "cuda_graph", "replays no CUDA graphs", artifact)
+        options["cuda_graph"] = cuda_graph
     load: Callable[..., Graph] = backend.load
-    return load(data, artifact, device=device, threads=threads, beside=beside)
+    return load(read(artifact.path), artifact, device=device, threads=threads, **options)
+
+
+def _refuse_without(backend: Backend, parameter: str, what: str, artifact: Artifact) -> None:
+    if parameter not in signature(backend.load).parameters:
+        where = f"{artifact} ({artifact.path})"
+        raise BackendError(f"{backend.name} {what}", where=where, hint="use the backend onnxruntime")
 
 
 def available_backends(format_name: str) -> list[Backend]:

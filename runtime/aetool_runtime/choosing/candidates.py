@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from aetool_runtime.backends import Backend, available_backends
+from aetool_runtime.backends import Backend, available_backends, check_device, has_device
 from aetool_runtime.bundle import Bundle
 from aetool_runtime.choosing.named import default_precision
 from aetool_runtime.errors import BackendError, DeviceError, UsageError
@@ -80,6 +80,9 @@ def find_candidates(bundle: Bundle, wish: Wish) -> list[Candidate]:
         )
     found = [candidate for group, backend in pairs for candidate in _on(backend, *group, wish)]
     if not found:
+        for _, backend in pairs:
+            if wish.device is not None and hasattr(backend, "check_device"):
+                check_device(backend, wish.device)  # says why
         raise DeviceError(
             f"no backend has a device {wish.device!r} here",
             expected="one of " + ", ".join(dict.fromkeys(name for _, backend in pairs for name in backend.devices())),
@@ -144,8 +147,8 @@ def _good_enough(bundle: Bundle, group: tuple[str, str], wish: Wish) -> bool:
 
 
 def _on(backend: Backend, format_name: str, precision: str, wish: Wish) -> Iterator[Candidate]:
-    for device in backend.devices():
-        if wish.device in (None, device):
+    for device in backend.devices() if wish.device is None else (wish.device,):
+        if wish.device is None or has_device(backend, device):
             for threads in _threads(device) if wish.threads is None else (wish.threads,):
                 yield Candidate(format_name, precision, backend.name, device, threads)
 

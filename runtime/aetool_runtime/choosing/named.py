@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from aetool_runtime.backends import Backend, available_backends, load_backend
+from aetool_runtime.backends import Backend, available_backends, check_device, has_device, load_backend
 from aetool_runtime.bundle import Bundle
-from aetool_runtime.errors import BackendError, DeviceError, UsageError
+from aetool_runtime.errors import BackendError, UsageError
 from aetool_runtime.specs import Artifact, Role
 
 __all__ = ["artifact_for", "default_precision", "named_backend"]
@@ -29,12 +29,7 @@ def named_backend(bundle: Bundle, name: str | None, device: str, precision: str)
         artifact_for(bundle, None, backend, precision)
     else:
         backend = _first_here(bundle, device, precision)
-    if device not in backend.devices():
-        raise DeviceError(
-            f"{backend.name} has no device {device!r} here",
-            expected="one of " + ", ".join(backend.devices()),
-            hint="choose one of the devices named above, or another backend",
-        )
+    check_device(backend, device)
     return backend
 
 
@@ -50,7 +45,7 @@ def _first_here(bundle: Bundle, device: str, precision: str) -> Backend:
             where=str(bundle.path),
             hint="pip install 'aetool[cpu]' for ONNX, 'aetool[litert]' for TFLite",
         )
-    return next((backend for backend in here if device in backend.devices()), here[0])
+    return next((backend for backend in here if has_device(backend, device)), here[0])
 
 
 def artifact_for(

@@ -37,7 +37,6 @@ class Engine:
         from aetool_runtime import Autoencoder, open_bundle
 
         bundle = open_bundle(path)
-        auto = {"batch_size": batch_size or _usual_batch(bundle)} if self.backend == "auto" else {}
         model = Autoencoder.open(
             bundle,
             backend=self.backend,
@@ -45,7 +44,7 @@ class Engine:
             threads=self.threads,
             precision=self.precision,
             min_snr=self.min_snr,
-            **auto,
+            batch_size=(batch_size or _usual_batch(bundle)) if self.backend == "auto" else 1,
         )
         if model.chosen is not None:
             log(str(model.chosen))

@@ -3,7 +3,8 @@
 Method: each measurement in a process of its own. Processor time is user and system time of the whole process, import
 of TensorFlow included. Memory is resident memory (VmHWM: the most, from /proc/self/status); "over the base" is above
 what the process held after TensorFlow, the converters and the engines were imported and had exported a tiny model. The
-large model is dense, its weights random; its own weights in Keras are part of what is counted over the base.
+large model is dense, its weights random; its own weights in Keras are part of what is counted over the base. TensorFlow
+returns freed memory there, as in `aetool export` (`aetool_exporters.frugal`); else it keeps what it once had.
 
     python -m benchmarks.export_cost [--large MB] [--huge]
 """
@@ -107,6 +108,9 @@ def growth() -> dict[str, Any]:
 
 def large(formats: list[str], megabytes: int) -> dict[str, Any]:
     """The most that is held while a large model is made and exported, above the base."""
+    from aetool_exporters.frugal import give_memory_back
+
+    give_memory_back()
     with tempfile.TemporaryDirectory() as folder:
         export_dense(64, 32, 8, formats, Path(folder) / "b.aepkg")
         gc.collect()

@@ -62,14 +62,15 @@ class Judge:
         """
         own = {key_of(a): self._own_cases(a, exported.files.__getitem__) for a in exported.artifacts}
         checks = []
-        for check in check_artifacts(
-            exported.artifacts,
-            exported.files.__getitem__,
-            lambda artifact: self._trial(artifact, own[key_of(artifact)]),
-            self.suite.scales,
-        ):
-            self.on_check(check)
-            checks.append(check)
+        for artifact in exported.artifacts:
+            for check in check_artifacts(
+                [artifact],
+                exported.tried(artifact),
+                lambda artifact: self._trial(artifact, own[key_of(artifact)]),
+                self.suite.scales,
+            ):
+                self.on_check(check)
+                checks.append(check)
         _refuse_untried(exported.artifacts, checks)
         settled = replace(exported, artifacts=tuple(_with_snr(a, checks) for a in exported.artifacts))
         verdict.checks += [replace(c, artifact=_with_snr(c.artifact, checks)) for c in checks]

@@ -73,11 +73,21 @@ class Exported:
         artifacts: one per role.
         files: path in the bundle → bytes; every artifact's path is a key.
         notices: what the user should know, one sentence each, such as a layer that stays in float32 and why.
+        on_trial: for an artifact in a file of many graphs that is too large for an engine to get all of them ready: the
+            file's bytes, but that its other graphs compute nothing. ``None`` where the file itself is tried.
     """
 
     artifacts: tuple[Artifact, ...]
     files: Mapping[str, bytes] = field(repr=False)
     notices: tuple[str, ...] = ()
+    on_trial: Callable[[Artifact], bytes] | None = field(default=None, repr=False)
+
+    def tried(self, artifact: Artifact) -> Callable[[str], bytes]:
+        """Path → bytes, as an engine is given them to try an artifact."""
+        special = self.on_trial
+        if special is None:
+            return self.files.__getitem__
+        return lambda path: special(artifact) if path == artifact.path else self.files[path]
 
 
 class Exporter(Protocol):

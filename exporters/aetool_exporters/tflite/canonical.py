@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
+from aetool_exporters.tflite.large_data import digest, size
+
 __all__ = ["canonicalize", "store_once"]
 
 _DESCRIPTION = "aetool"
@@ -77,14 +79,17 @@ def _name_tensors(model: Any, *, inside: bool) -> None:
 def store_once(model: Any) -> None:
     """Equal constants share a buffer; everything without data shares the first, which the schema keeps empty."""
     kept = [schema.BufferT()]
-    places: dict[bytes, int] = {b"": 0}
+    places: dict[tuple[int, bytes], int] = {}
     new = []
     for buffer in model.buffers:
-        data = b"" if buffer.data is None else np.asarray(buffer.data, np.uint8).tobytes()
-        if data not in places:
-            places[data] = len(kept)
+        if not size(buffer.data):
+            new.append(0)
+            continue
+        key = (size(buffer.data), digest(buffer.data))
+        if key not in places:
+            places[key] = len(kept)
             kept.append(buffer)
-        new.append(places[data])
+        new.append(places[key])
     for holder in (*(tensor for graph in model.subgraphs for tensor in graph.tensors), *model.metadata):
         holder.buffer = new[holder.buffer]
     model.buffers = kept

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from aetool_exporters.lazy_files import LazyFiles
 from aetool_exporters.metadata import PREFIX, describe
 from aetool_exporters.precision import check_precision
 from aetool_exporters.reference import Reference
@@ -60,6 +61,8 @@ class TfliteExporter:
                 _check_sizes(spec)
         path = _path(request)
         try:
+            if request.precision == "float32":
+                return self._at_float32(reference, request, wanted)
             data, wanted, notices = self._build(reference, request, wanted)
         except ImportError as error:
             raise DependencyError(
@@ -68,16 +71,26 @@ class TfliteExporter:
         artifacts = tuple(_artifact(signature, path, request.precision) for signature in wanted)
         return Exported(artifacts, {path: data}, notices)
 
+    def _at_float32(self, reference: Reference, request: ExportRequest, wanted: tuple[Signature, ...]) -> Exported:
+        from aetool_exporters.tflite.build import build
+
+        packed, path = build(reference, wanted, describe(reference, request, reference.roles)), _path(request)
+        artifacts = tuple(_artifact(signature, path, request.precision) for signature in wanted)
+        if not packed.large:
+            return Exported(artifacts, {path: packed.write()})
+        return Exported(
+            artifacts,
+            LazyFiles({path: packed.write}),
+            on_trial=lambda artifact: packed.alone(artifact.signature or "").write(),
+        )
+
     def _build(
         self, reference: Reference, request: ExportRequest, wanted: tuple[Signature, ...]
     ) -> tuple[bytes, tuple[Signature, ...], tuple[str, ...]]:
-        from aetool_exporters.tflite.build import build, finish
-
-        metadata = describe(reference, request, reference.roles)
-        if request.precision == "float32":
-            return build(reference, wanted, metadata), wanted, ()
+        from aetool_exporters.tflite.build import finish
         from aetool_exporters.tflite.reduced import reduce
 
+        metadata = describe(reference, request, reference.roles)
         core = self._core(reference, request.sample_shape, wanted)
         made = reduce(core, reference, wanted, request.precision, request.quantization)
         described = _with_types(metadata, made.signatures)

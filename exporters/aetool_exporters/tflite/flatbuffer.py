@@ -1,20 +1,29 @@
-"""A TFLite file ↔ the schema's objects, with the weights aligned as the schema demands."""
+"""A TFLite file ↔ the schema's objects, with the weights aligned as the schema demands.
+
+Large weights stand behind all else in a file, to which they are written piece by piece: nothing holds them twice.
+"""
 
 from __future__ import annotations
 
+import io
+import struct
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
+from aetool_exporters.tflite.large_data import LARGE, chunks, size
 from aetool_runtime.errors import ConversionError
 
-__all__ = ["IDENTIFIER", "builtin_name", "read", "tensor_dtype", "write"]
+__all__ = ["IDENTIFIER", "Packed", "builtin_name", "pack", "read", "tensor_dtype", "write"]
 
 IDENTIFIER = b"TFL3"
+_LENGTH = struct.Struct("<I")
+_DATA, _OPERATORS = 4, 10  # slots of Buffer.data, SubGraph.operators
 _ALIGNMENT = 16  # force_align of Buffer.data in schema.fbs; the generated packer leaves it out
 _START_SIZE = 4096
 
@@ -30,13 +39,67 @@ def read(data: bytes) -> Any:
     return schema.ModelT.InitFromPackedBuf(data, 0)
 
 
-def write(model: Any) -> bytes:
-    """The bytes of a ``ModelT``, the same for equal models; what is equal in it is written once."""
+@dataclass(frozen=True)
+class Packed:
+    """A TFLite file that is not yet written.
+
+    Args:
+        head: all but the data of large constants.
+        large: these, each with the place of its vector in the file, in order.
+    """
+
+    head: bytes
+    large: tuple[tuple[int, Any], ...]
+
+    def write(self) -> bytes:
+        """The file."""
+        if not self.large:
+            return self.head
+        file = io.BytesIO()
+        file.write(self.head)
+        for start, data in self.large:
+            file.write(bytes(start - file.tell()) + _LENGTH.pack(size(data)))
+            for chunk in chunks(data):
+                file.write(chunk)
+        return file.getvalue()
+
+    def alone(self, key: str) -> Packed:
+        """The same file, but that the graphs of other signatures than ``key`` have no operations.
+
+        An engine gets the weights of every graph ready, whichever runs.
+        """
+        head = bytearray(self.head)
+        held = schema.Model.GetRootAs(head, 0)
+        for place in range(held.SignatureDefsLength()):
+            entry = held.SignatureDefs(place)
+            if entry.SignatureKey() != key.encode():
+                table = held.Subgraphs(entry.SubgraphIndex())._tab
+                _LENGTH.pack_into(head, table.Vector(table.Offset(_OPERATORS)) - _LENGTH.size, 0)
+        return Packed(bytes(head), self.large)
+
+
+def pack(model: Any) -> Packed:
+    """A ``ModelT`` as a file, the same for equal models; what is equal in it is written once."""
     model.buffers = [_AlignedBuffer.of(buffer) for buffer in model.buffers]
     builder = _SharingBuilder(_START_SIZE)
     with _packed_once(model):
         builder.Finish(model.Pack(builder), IDENTIFIER)
-    return bytes(builder.Output())
+    head, large = builder.Output(), []
+    held, end = schema.Model.GetRootAs(head, 0), len(head)
+    for place, buffer in enumerate(model.buffers):
+        if size(buffer.data) >= LARGE:
+            start = end + -(end + _LENGTH.size) % _ALIGNMENT  # of the vector's length, which stands before its data
+            table = held.Buffers(place)._tab
+            field = table.Pos + table.Offset(_DATA)
+            _LENGTH.pack_into(head, field, start - field)
+            large.append((start, buffer.data))
+            end = start + _LENGTH.size + size(buffer.data)
+    return Packed(bytes(head), tuple(large))
+
+
+def write(model: Any) -> bytes:
+    """``pack``, written."""
+    return pack(model).write()
 
 
 def builtin_name(code: int) -> str:
@@ -60,13 +123,17 @@ class _AlignedBuffer(schema.BufferT):  # type: ignore[misc]
         return cls(buffer.data, buffer.offset, buffer.size)
 
     def Pack(self, builder: Any) -> Any:  # noqa: N802 (the generated packer calls it so)
-        data = None if self.data is None else _aligned_vector(builder, np.asarray(self.data, np.uint8).tobytes())
+        data = None if self.data is None else _aligned_vector(builder, self._data())
         schema.BufferStart(builder)
         if data is not None:
             schema.BufferAddData(builder, data)
         schema.BufferAddOffset(builder, self.offset)
         schema.BufferAddSize(builder, self.size)
         return schema.BufferEnd(builder)
+
+    def _data(self) -> bytes:
+        """What is packed: of large data a byte that makes their place."""
+        return bytes(1) if size(self.data) >= LARGE else np.asarray(self.data, np.uint8).tobytes()
 
 
 def _aligned_vector(builder: Any, data: bytes) -> Any:

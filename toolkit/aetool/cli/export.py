@@ -92,6 +92,9 @@ def command(
     aetool export --encoder encoder.h5 --decoder decoder.h5
     aetool export model --tflite --max-drop psnr:0.5
     """
+    from aetool_exporters.frugal import give_memory_back
+
+    give_memory_back()
     from aetool_exporters.pipeline import ExportOptions, check_output
     from aetool_exporters.triton import check_repository
 

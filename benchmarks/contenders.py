@@ -1,8 +1,9 @@
 """Those who run beside each other in a benchmark: each in a process of its own, and only one of them runs at a time.
 
-In one process they would disturb each other: an engine's threads go on looking for work after a call, and where there
-are as many engines as cores, or more, they push each other from them. So each waits on a pipe, and sleeps, until it is
-told to measure. Processes differ, too, by where their memory came to lie; so they are made anew a few times.
+In one process they would disturb each other: an engine's threads go on looking for work after a call (ONNX Runtime's
+for some 30 ms), and where there are as many engines as cores, or more, they push each other from them. So each waits
+on a pipe until it is told to measure, and answers when all its threads sleep. Processes differ, too, by where their
+memory came to lie; so they are made anew a few times.
 """
 
 from __future__ import annotations
@@ -12,8 +13,9 @@ import os
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import numpy as np
@@ -23,6 +25,7 @@ __all__ = ["Contender", "Task", "in_a_process", "take_turns"]
 ROUND_SECONDS = 0.02
 _SLOW_EVERY = 4  # who needs longer than a round for one call has a turn in every fourth round
 _WARM_UP = 3  # calls, at most, before each turn
+_PARTS = 5  # of a round; the median of them counts, so that one interruption does not
 _STARTING = multiprocessing.get_context("spawn")  # a fork would inherit the driver's state
 Call = Callable[[], Any]
 
@@ -51,6 +54,10 @@ class Task:
         return np.ascontiguousarray(np.load(self.folder / "samples.npy")[: self.batch])
 
 
+class EngineError(Exception):
+    """An engine refuses a model."""
+
+
 class Contender:
     """A process that measures when it is told to.
 
@@ -68,13 +75,16 @@ class Contender:
         theirs.close()
         self._repeats, self.slow = 1, False
 
-    def prepare(self, task: Task) -> np.ndarray:
+    def prepare(self, task: Task) -> np.ndarray | None:
         """Make the call, and find out how many fill a round.
 
         Returns:
-            What it computed: [batch, …].
+            What it computed, [batch, …]; ``None`` where its engine cannot run the model, for which ``said`` has the
+            reason.
         """
         self.said, result, single = self._ask(task)
+        if result is None:
+            return None
         self._repeats, self.slow = max(1, int(ROUND_SECONDS / single)), single > ROUND_SECONDS
         return result
 
@@ -128,12 +138,19 @@ def _serve(pipe: Any, make: Callable[[Task], tuple[Call, str]]) -> None:
             try:
                 if isinstance(question, Task):
                     call = None  # what was prepared before goes before the next comes
-                    call, said = make(question)
+                    try:
+                        call, said = make(question)
+                    except EngineError as error:
+                        pipe.send((str(error), None, 0.0))
+                        continue
                     pipe.send((said, _array(call()), min(_time(call, 1) for _ in range(3))))
                 else:
                     assert call is not None
                     _time(call, min(_WARM_UP, question - 1))  # its data left the caches while others ran
-                    pipe.send(_time(call, question))
+                    parts = min(question, _PARTS)
+                    seconds = median(_time(call, question // parts) for _ in range(parts))
+                    _fall_asleep()
+                    pipe.send(seconds)
             except Exception as error:
                 pipe.send(f"{type(error).__name__}: {error}")
 
@@ -144,6 +161,15 @@ def _time(call: Call, repeats: int) -> float:
     for _ in range(repeats):
         call()
     return (time.perf_counter() - began) / max(1, repeats)
+
+
+def _fall_asleep(tick: float = 0.003) -> None:
+    """Wait until no thread of this process runs."""
+    for _ in range(100):
+        before = time.process_time()
+        time.sleep(tick)
+        if time.process_time() - before < tick / 10:
+            return
 
 
 def _array(result: Any) -> np.ndarray:
@@ -186,6 +212,10 @@ def bare_onnxruntime(task: Task) -> tuple[Call, str]:
     return lambda: session.run(names, feed), ""
 
 
+def bare_onnxruntime_float32(task: Task) -> tuple[Call, str]:
+    return bare_onnxruntime(replace(task, precision="float32"))
+
+
 def bare_litert(task: Task) -> tuple[Call, str]:
     """Its public runner: the whole batch where the graph bears it and computes the same, else sample by sample."""
     from ai_edge_litert.interpreter import Interpreter
@@ -218,7 +248,10 @@ def bare_openvino(task: Task) -> tuple[Call, str]:
         "INFERENCE_PRECISION_HINT": "f32",
     }
     core = openvino.Core()
-    compiled = core.compile_model(core.read_model(model=_graph(task, "onnx")), "CPU", options)
+    try:
+        compiled = core.compile_model(core.read_model(model=_graph(task, "onnx")), "CPU", options)
+    except RuntimeError as error:
+        raise EngineError(str(error)) from error
     request, given = compiled.create_infer_request(), [task.samples()]
     return lambda: request.infer(given), ""
 
@@ -241,14 +274,18 @@ def ours_litert(task: Task) -> tuple[Call, str]:
 
 
 def auto(task: Task) -> tuple[Call, str]:
-    """As a program opens it; what was chosen before is in the user's cache, which XDG_CACHE_HOME names."""
-    return _ours(task, backend="auto", device="cpu", threads=task.threads, batch_size=task.batch)
+    """As a program opens it, which takes float32 where int8 is slower, if it takes int8.
+
+    What was chosen before is in the user's cache, which XDG_CACHE_HOME names.
+    """
+    allowed = "float32" if task.precision == "float32" else "any"
+    return _ours(task, precision=allowed, backend="auto", device="cpu", threads=task.threads, batch_size=task.batch)
 
 
 def _ours(task: Task, **options: Any) -> tuple[Call, str]:
     from aetool_runtime import Autoencoder
 
-    model = Autoencoder.open(task.bundle, precision=task.precision, **options)
+    model = Autoencoder.open(task.bundle, **{"precision": task.precision, **options})
     samples = task.samples()
     return lambda: model.reconstruct(samples), f"{model.backend} {model.precision}"
 

@@ -117,11 +117,16 @@ def _phases(plan: _Plan, lanes: int) -> list[tuple[Dealing, NDArray[np.int32]]]:
 def _payload(plan: _Plan) -> float:
     """Bits of all but the lanes and the lengths."""
     tables = plan.assignment.tables
-    coded = sum(float(tables.bits.take(entries).sum()) for _, entries in _phases(plan, 1))
-    return coded + 8 * (len(_escapes(plan, plan.assignment.deal(plan.layout, 1))) + len(plan.raw))
+    phases = _phases(plan, 1)
+    counts = np.zeros(len(tables.bits), np.int64)
+    for _, entries in phases:
+        counts += np.bincount(entries, minlength=len(counts))
+    escapes = _escapes(plan, phases[-1][0]) if counts[tables.escape].any() else b""
+    return float(counts @ tables.bits) + 8 * (len(escapes) + len(plan.raw))
 
 
 def _escapes(plan: _Plan, dealing: Dealing) -> bytes:
+    """In the order of decoding."""
     places = np.flatnonzero(plan.assignment.tables.escape.take(plan.entries))
     return format_zigzag(plan.symbols[dealing.order(places)].astype(np.int64))
 

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 from numpy.typing import NDArray
 
+from aetool_runtime.compression.cheapest_path import cheapest_path
 from aetool_runtime.compression.description import EntropyModel, EntropyTable
 
 __all__ = ["SetChoice", "code_lengths"]
 
 _EXACT_BITS, _COARSE_BITS = 11, 5  # significant bits by which values are told apart
 _MAX_COSTS = 1 << 18  # a table of costs that stays in the processor's cache
-_BLOCK = 1 << 19  # costs that are held at the same time
-_SEGMENT = 64  # groups that are chosen one after the other
+_SMALL = 1 << 15
+_GROUPS, _VALUES = 1 << 15, 1 << 20  # that are chosen together, at most
+_STRIPE = 1024  # groups whose costs stay in the processor's cache
 
 
 class SetChoice:
@@ -39,6 +39,7 @@ class SetChoice:
             for number, table in enumerate(model.map[:, channel]):
                 raw = int(model.raw_bits[number])
                 self._costs[first : first + high - low + 1, number] = code_lengths(tables[table], values, raw)
+        self._folds = _fold(np.arange(-_SMALL, _SMALL), self._bits).astype(np.int16)
         chosen = [tables[table] for table in model.selectors]
         self._selecting = np.array([code_lengths(table, np.arange(model.sets)) for table in chosen], np.float32)
 
@@ -52,56 +53,46 @@ class SetChoice:
 
     def choose(self, values: NDArray[np.int32]) -> NDArray[np.int64]:
         """Values [samples, positions, channels] → the set of each group, [samples · groups of a sample]."""
-        found = [self._cheapest_path(costs) for costs in self._group_costs(values)]
-        return np.concatenate(found) if found else np.empty(0, np.int64)
-
-    def _group_costs(self, values: NDArray[np.int32]) -> Iterator[NDArray[np.float32]]:
-        """[groups, sets], some groups at a time."""
         samples, positions, channels = values.shape
-        size = self._positions * channels
-        groups = -(-positions // self._positions)
-        rows_at_once = max(1, _BLOCK // (min(size, positions * channels) * self._costs.shape[1]))
-        for first in range(0, samples * groups, rows_at_once):
-            numbers = np.arange(first, min(first + rows_at_once, samples * groups))
-            sample, group = np.divmod(numbers, groups)
-            place = group[:, None] * self._positions + np.arange(min(self._positions, positions))
-            rows = self._rows(values[sample[:, None], np.minimum(place, positions - 1)])
-            rows[place >= positions] = len(self._costs) - 1
-            yield self._costs.take(rows.reshape(len(numbers), -1), axis=0).sum(axis=1)
+        together = min(self._positions, positions)
+        groups = -(-positions // together)
+        missing = groups * together - positions
+        if missing:
+            values = np.append(values, np.zeros((samples, missing, channels), np.int32), axis=1)
+        grouped = values.reshape(samples * groups, together, channels)
+        at_once = max(1, min(_GROUPS, _VALUES // (together * channels)))
+        found = []
+        for first in range(0, len(grouped), at_once):
+            rows = self._rows(grouped[first : first + at_once])
+            if missing:
+                rows[groups - 1 - first % groups :: groups, -missing:] = len(self._costs) - 1
+            found.append(cheapest_path(self._sums(rows.reshape(len(rows), -1)), self._selecting))
+        return np.concatenate(found)
 
     def _rows(self, values: NDArray[np.int32]) -> NDArray[np.int64]:
-        folded = _fold(values.astype(np.int64), self._bits)
-        rows: NDArray[np.int64] = np.clip(folded, self._low, self._high) - self._low + self._first
+        small = values.min() >= -_SMALL and values.max() < _SMALL
+        folded = self._folds.take(values + _SMALL) if small else _fold(values.astype(np.int64), self._bits)
+        rows: NDArray[np.int64] = np.clip(folded, self._low, self._high) + (self._first - self._low)
         return rows
 
-    def _cheapest_path(self, costs: NDArray[np.float32]) -> NDArray[np.int64]:
-        """Viterbi (1967) over segments of consecutive groups, all segments at the same time."""
-        groups, sets = costs.shape
-        length = min(_SEGMENT, groups)
-        segments = -(-groups // length)
-        padded = np.zeros((segments * length, sets), np.float32)
-        padded[:groups] = costs
-        steps = padded.reshape(segments, length, sets).swapaxes(0, 1)
-        best, before = steps[0].copy(), np.empty((length, segments, sets), np.uint8)
-        best[0] += self._selecting[0]
-        for step in range(1, length):
-            best, before[step] = self._advance(best)
-            best += steps[step]
-        path = np.empty((length, segments), np.int64)
-        path[-1] = best.argmin(axis=1)
-        for step in range(length - 1, 0, -1):
-            path[step - 1] = np.take_along_axis(before[step], path[step][:, None], 1)[:, 0]
-        return path.T.reshape(-1)[:groups]
+    def _sums(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Rows of costs [groups, values of a group] → their sums [groups, sets].
 
-    def _advance(self, best: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
-        """The cheapest way to each set, [segments, sets], and the set before on it."""
-        least = best[:, :1] + self._selecting[0]
-        before = np.zeros(best.shape, np.uint8)
-        for number in range(1, best.shape[1]):
-            costs = best[:, number, None] + self._selecting[number]
-            np.copyto(before, number, where=costs < least)
-            np.minimum(least, costs, out=least)
-        return least, before
+        Added up value by value, over many groups at the same time; where groups are few and long, over parts of them.
+        """
+        groups, size = rows.shape
+        parts = max(1, min(_STRIPE // groups, size // 16))
+        length = -(-size // parts)
+        padded = np.full((groups, parts * length), len(self._costs) - 1)
+        padded[:, :size] = rows
+        sums = np.zeros((groups * parts, self._costs.shape[1]), np.float32)
+        for first in range(0, groups * parts, _STRIPE):
+            stripe = sums[first : first + _STRIPE]
+            buffer = np.empty_like(stripe)
+            for column in np.ascontiguousarray(padded.reshape(-1, length)[first : first + _STRIPE].T):
+                stripe += self._costs.take(column, axis=0, out=buffer, mode="clip")
+        total: NDArray[np.float32] = sums.reshape(groups, parts, -1).sum(axis=1)
+        return total
 
 
 def code_lengths(table: EntropyTable, values: NDArray[np.int64], raw_bits: int = 0) -> NDArray[np.float64]:

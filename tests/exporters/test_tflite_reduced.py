@@ -271,13 +271,14 @@ def test_smaller_weights_need_no_data(precision: str) -> None:
     assert exporter.export(reference, ExportRequest("dense", precision)).files == reduced("dense", precision).files
 
 
-def test_one_scale_for_a_kernel_where_asked_for() -> None:
-    counts = []
+@pytest.mark.parametrize(("model", "counts"), [("depthwise", [4, 1]), ("conv_2d", [1, 1])])
+def test_one_scale_for_a_kernel_where_that_will_do_or_is_asked_for(model: str, counts: list[int]) -> None:
+    met = []
     for per_channel in (True, False):
-        model = read(reduced("conv_2d", "int8", per_channel=per_channel).files["tflite/model.int8.tflite"])
-        scales = [t.quantization.scale for g in model.subgraphs for t in g.tensors if t.quantization is not None]
-        counts.append(max(map(len, scales)))
-    assert counts == [8, 1]
+        made_of = read(reduced(model, "int8", per_channel=per_channel).files["tflite/model.int8.tflite"])
+        scales = [t.quantization.scale for g in made_of.subgraphs for t in g.tensors if t.quantization is not None]
+        met.append(max(map(len, scales)))
+    assert met == counts
 
 
 def test_float16_weights_are_half_the_size() -> None:

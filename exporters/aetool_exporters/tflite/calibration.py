@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,11 +13,14 @@ from aetool_exporters.quantization.affine import Range
 from aetool_exporters.quantization.ranges import RangeObserver, make_observer
 from aetool_exporters.reference import Reference
 from aetool_exporters.request import Calibration
+from aetool_exporters.tflite.editing import GraphEditor, operator_name
 from aetool_exporters.tflite.flatbuffer import read
+from aetool_exporters.tflite.kernels import WEIGHTED
+from aetool_exporters.tflite.meetings import meetings_of
 from aetool_runtime.errors import InputError
 from aetool_runtime.specs import Array
 
-__all__ = ["Statistics", "calibrate"]
+__all__ = ["Calibrated", "Statistics", "calibrate"]
 
 _MOST_SAMPLES = 1000
 _MOST_BYTES = 1 << 28
@@ -38,18 +41,26 @@ class Statistics:
     variance: Array
 
 
-def calibrate(
-    data: bytes, reference: Reference, calibration: Calibration, dtype: str
-) -> dict[str, dict[int, Statistics]]:
+@dataclass(frozen=True)
+class Calibrated:
+    """What was learned of a file.
+
+    Args:
+        statistics: signature → tensor → its statistics; computed float32 tensors that had values.
+        rows: a kernel's buffer → [rows, inputs] that it was multiplied with.
+    """
+
+    statistics: dict[str, dict[int, Statistics]]
+    rows: dict[int, Array]
+
+
+def calibrate(data: bytes, reference: Reference, calibration: Calibration, dtype: str) -> Calibrated:
     """Run the float graph sample by sample and watch every tensor.
 
     Args:
         data: the file, without the normalization.
         reference: says how raw samples are normalized, and whether it begins with an encoder.
         dtype: the integers that the ranges are for: ``int8``, or ``int16`` with zero in the middle.
-
-    Returns:
-        Signature → tensor → statistics; computed float32 tensors that had values.
 
     Raises:
         InputError: no samples, or some that do not fit, or NaN.
@@ -63,24 +74,30 @@ def calibrate(
     model = read(data)
     latents: list[Array] = []
     result = {}
+    rows: dict[int, list[Array]] = {}
     for entry in sorted(model.signatureDefs, key=lambda entry: entry.signatureKey != b"encode"):
         if entry.signatureKey == b"reconstruct":  # both others in turn
             continue
         key = entry.signatureKey.decode()
         watched = _watched(model, model.subgraphs[entry.subgraphIndex])
         observers = {index: Observer(calibration.method, dtype) for index in watched}
+        kernels = Kernels(model, entry.subgraphIndex, len(samples))
         runner = interpreter.get_signature_runner(key)
         name = entry.inputs[0].name.decode()
         for sample in latents if key == "decode" and latents else samples:
             outputs = _finite(runner(**{name: sample}))
             if key == "encode":
                 latents.append(outputs["latent"])
+            values = {index: _value(interpreter, index, entry.subgraphIndex) for index in watched}
             for index, observer in observers.items():
-                observer.add(_value(interpreter, index, entry.subgraphIndex))
+                observer.add(values[index])
+            kernels.add(values)
         result[key] = {
             index: found for index, observer in observers.items() if (found := observer.result()) is not None
         }
-    return result
+        for buffer, held in kernels.rows():
+            rows.setdefault(buffer, []).append(held)
+    return Calibrated(result, {buffer: np.concatenate(held) for buffer, held in rows.items()})
 
 
 def _evenly(batches: Iterator[Array], reference: Reference) -> list[Array]:
@@ -138,6 +155,31 @@ def _finite(outputs: dict[str, Array]) -> dict[str, Array]:
                 hint="leave such samples out",
             )
     return outputs
+
+
+class Kernels:
+    """Collects what the kernels of one graph meet."""
+
+    def __init__(self, model: Any, subgraph: int, samples: int) -> None:
+        self._editor = GraphEditor(model, model.subgraphs[subgraph])
+        self._meetings = meetings_of(self._editor, samples)
+
+    def add(self, values: Mapping[int, Array]) -> None:
+        """Of one sample: tensor → its value."""
+        for place, meetings in self._meetings.items():
+            operator = self._editor.subgraph.operators[place]
+            data = int(operator.inputs[WEIGHTED[operator_name(self._editor.model, operator)].data])
+            made = values.get(int(operator.outputs[0]))
+            if data in values and made is not None and values[data].size:
+                meetings.add(values[data], made.shape)
+
+    def rows(self) -> Iterator[tuple[int, Array]]:
+        """A kernel's buffer and its rows."""
+        for place, meetings in self._meetings.items():
+            operator = self._editor.subgraph.operators[place]
+            kernel = int(operator.inputs[WEIGHTED[operator_name(self._editor.model, operator)].kernel])
+            if meetings.rows is not None:
+                yield self._editor.subgraph.tensors[kernel].buffer, meetings.rows
 
 
 class Observer:

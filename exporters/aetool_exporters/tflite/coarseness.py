@@ -15,7 +15,7 @@ from aetool_exporters.quantization.affine import Affine
 from aetool_exporters.tflite.calibration import Statistics
 from aetool_exporters.tflite.editing import GraphEditor, operator_name
 from aetool_exporters.tflite.kernels import CARRIED, WEIGHTED
-from aetool_exporters.tflite.weights import energy_of_inputs, wants_channels
+from aetool_exporters.tflite.weights import energy_of_inputs, takes_channels
 from aetool_runtime.specs import Array
 
 __all__ = ["coarse_kernels", "coarse_tensors", "operators_around"]
@@ -52,7 +52,7 @@ def coarse_kernels(editor: GraphEditor, statistics: Mapping[int, Statistics], *,
         kernel = editor.constant(int(operator.inputs[WEIGHTED[operator_name(editor.model, operator)].kernel]))
         assert kernel is not None
         variance = np.resize(statistics[index].variance, len(energy))
-        apart = per_channel and (kernel.ndim > 2 or wants_channels(kernel, 0))
+        apart = per_channel and takes_channels(operator_name(editor.model, operator), kernel, 0)
         reach = np.abs(kernel).max(axis=tuple(range(1, kernel.ndim)) if apart else None) / 127
         count = kernel.size / len(energy) / len(kernel)  # places of the kernel that each channel meets
         steps = float(np.sum(np.broadcast_to(reach, len(kernel)) ** 2)) / 12

@@ -14,6 +14,7 @@ import numpy as np
 from aetool_exporters.quantization.affine import Affine, Range
 from aetool_exporters.tflite.calibration import Statistics
 from aetool_exporters.tflite.editing import GraphEditor, as_parameters, operator_name
+from aetool_exporters.tflite.kernel_quantizer import KernelQuantizer
 from aetool_exporters.tflite.kernels import (
     CARRIED,
     FIXED,
@@ -25,11 +26,10 @@ from aetool_exporters.tflite.kernels import (
     version,
 )
 from aetool_exporters.tflite.plan import Plan
-from aetool_exporters.tflite.weights import mean_error, quantize_bias, quantize_kernel, wants_channels
+from aetool_exporters.tflite.weights import quantize_bias
 
 __all__ = ["IntegerOptions", "quantize_graph"]
 
-_CORRECTED = frozenset(["CONV_2D", "FULLY_CONNECTED"])  # every output meets the whole kernel
 _BIAS = {"int8": "int32", "int16": "int64"}
 
 
@@ -39,14 +39,14 @@ class IntegerOptions:
 
     Args:
         dtype: of activations: ``int8`` or ``int16``.
-        per_channel: see ``QuantizationOptions``.
+        kernels: makes integers of kernels.
         integer_io: the graph takes and returns integers.
         given: tensor → the quantization that it must have.
         adjust: tensor, its finest quantization → a coarser one that suits better; for the graph's inputs and outputs.
     """
 
     dtype: str
-    per_channel: bool
+    kernels: KernelQuantizer
     integer_io: bool = False
     given: Mapping[int, Affine] = field(default_factory=dict)
     adjust: Callable[[int, Affine], Affine] = lambda index, affine: affine
@@ -133,36 +133,18 @@ class _Rewriting:
         inputs[places.data] = self._as_integer(real)
         scale = self.affine[inputs[places.data]].scale
         kernel = self.editor.constant(inputs[places.kernel])
-        bias = self._bias(inputs, name)
+        bias = self.editor.constant(inputs[places.bias]) if len(inputs) > places.bias else None
         assert kernel is not None
-        per_channel = self.options.per_channel and (name != "FULLY_CONNECTED" or wants_channels(kernel, places.axis))
-        held = self.statistics.get(real)
-        made = quantize_kernel(
-            kernel,
-            places.axis,
-            per_channel=per_channel,
-            bias=bias,
-            input_scale=scale,
-            importance=None if held is None else held.variance,
-        )
+        buffer = self.editor.subgraph.tensors[inputs[places.kernel]].buffer
+        made, bias = self.options.kernels.quantize(name, buffer, kernel, bias, scale)
         none = [0] * len(made.scales)
         inputs[places.kernel] = self.editor.add_constant(made.values, as_parameters(made.scales, none, places.axis))
         if bias is not None:
-            if name in _CORRECTED and held is not None:
-                bias = bias + mean_error(kernel, made, held.mean)
             values, units = quantize_bias(bias, made.scales, scale, _BIAS[self.options.dtype])
             inputs[places.bias :] = [self.editor.add_constant(values, as_parameters(units, none))]
         operator.inputs = np.array(inputs, np.int32)
         output = int(operator.outputs[0])
         self._becomes_integer(output, self._finest(output))
-
-    def _bias(self, inputs: list[int], name: str) -> Any:
-        """The bias, or zeros where there is none but one is needed for what rounding takes away; else ``None``."""
-        places = WEIGHTED[name]
-        bias = self.editor.constant(inputs[places.bias]) if len(inputs) > places.bias else None
-        if bias is not None or name not in _CORRECTED:
-            return bias
-        return np.zeros(self.editor.subgraph.tensors[inputs[places.kernel]].shape[places.axis], np.float32)
 
     def _finest(self, index: int) -> Affine:
         """The quantization of what is known of a tensor's values; no wider than the function that reads it looks."""

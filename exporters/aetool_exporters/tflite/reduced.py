@@ -22,6 +22,7 @@ from aetool_exporters.tflite.flatbuffer import read, write
 from aetool_exporters.tflite.inspection import check_operators
 from aetool_exporters.tflite.integer_interface import aligned, integer_spec
 from aetool_exporters.tflite.integers import IntegerOptions, quantize_graph
+from aetool_exporters.tflite.kernel_quantizer import KernelQuantizer
 from aetool_exporters.tflite.layer_marks import layers_of_operators, marked_layers
 from aetool_exporters.tflite.narrow import halve_constants, quantize_weights
 from aetool_exporters.tflite.notices import Notices
@@ -124,6 +125,7 @@ class _Work:
         self.model = read(core.data)
         self.notices = Notices(precision)
         self.layers: dict[int, str] = {}
+        self.kernels = KernelQuantizer(options.per_channel)
 
     def entries(self) -> list[Any]:
         return sorted(self.model.signatureDefs, key=lambda entry: _ORDER.index(entry.signatureKey.decode()))
@@ -167,7 +169,9 @@ class _Work:
                 hint="pass calibration data",
             )
         dtype = _ACTIVATIONS[self.precision]
-        statistics = calibrate(self.core.data, self.reference, self.options.calibration, dtype)
+        calibrated = calibrate(self.core.data, self.reference, self.options.calibration, dtype)
+        statistics = calibrated.statistics
+        self.kernels = KernelQuantizer(self.options.per_channel, calibrated.rows)
         if len(self.model.signatureDefs) > len(statistics):
             statistics["reconstruct"] = of_both(self.model, statistics["encode"], statistics["decode"])
         latents = {e.signatureKey: _index(e, b"latent") for e in self.entries() if e.signatureKey != b"reconstruct"}
@@ -201,7 +205,7 @@ class _Work:
         def adjust(index: int, affine: Affine) -> Affine:
             return aligned(affine, self.reference.normalization) if index in raw else affine
 
-        settings = IntegerOptions(dtype, self.options.per_channel, self.options.integer_io, given, adjust)
+        settings = IntegerOptions(dtype, self.kernels, self.options.integer_io, given, adjust)
         met = quantize_graph(editor, plan, statistics, settings)
         return self._interface(entry, met)
 

@@ -7,12 +7,23 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from aetool_exporters.tflite.rounding import round_together
 from aetool_runtime.specs import Array
 
-__all__ = ["QuantizedKernel", "energy_of_inputs", "mean_error", "quantize_bias", "quantize_kernel", "wants_channels"]
+__all__ = [
+    "QuantizedKernel",
+    "energy_of_inputs",
+    "mean_error",
+    "quantize_bias",
+    "quantize_kernel",
+    "takes_channels",
+    "wants_channels",
+]
 
 _LARGEST = 127
 _LARGEST_BIAS = 2.0**30  # leaves room for the sum of products in an int32 accumulator
+_LEAST_DENSE, _LEAST_CONVOLUTION = 25.0, 33.0  # dB
+_ON_GRID = 1e-4  # of a step
 _SHARES = 2.0 ** (-np.arange(49) / 16)  # down to an eighth
 
 
@@ -38,24 +49,31 @@ def quantize_kernel(
     per_channel: bool,
     bias: Array | None = None,
     input_scale: float = 0.0,
-    importance: Array | None = None,
+    rows: Array | None = None,
 ) -> QuantizedKernel:
     """Round a kernel to int8, symmetrically.
 
     Args:
-        importance: [inputs], the variance of what the kernel is multiplied with, where it is known.
+        rows: [rows, inputs of one output], what the kernel is multiplied with, where it is known: weights are then
+            rounded together.
         bias: with ``input_scale``: scales are kept large enough for it to fit into its integers.
+        input_scale: of the integers that the kernel is multiplied with.
     """
     axes = tuple(place for place in range(kernel.ndim) if place != axis)
     reach = np.abs(kernel).max(axis=axes).astype(np.float64)
     if not per_channel:
-        reach = np.array([_best_reach(kernel, importance)])
+        reach = np.array([_best_reach(kernel, None if rows is None else rows.var(axis=0, dtype=np.float64))])
     smallest = reach[reach > 0].min(initial=np.inf)
     scales = np.where(reach > 0, reach, smallest if np.isfinite(smallest) else 1.0) / _LARGEST
     if bias is not None and input_scale:
         needed = np.abs(bias.astype(np.float64)) / (input_scale * _LARGEST_BIAS)
         scales = np.maximum(scales, needed if per_channel else needed.max())
     rounded = scales.astype(np.float32)
+    if rows is not None and axis == 0:
+        flat = kernel.reshape(len(kernel), -1)
+        each = np.broadcast_to(rounded, len(kernel))
+        whole = round_together(flat, each, _LARGEST, rows, input_scale**2 / 12)
+        return QuantizedKernel(whole.reshape(kernel.shape).astype(np.int8), rounded, axis)
     shape = [1] * kernel.ndim
     shape[axis] = len(rounded)
     steps = np.rint(kernel / rounded.reshape(shape).astype(np.float64))
@@ -63,11 +81,14 @@ def quantize_kernel(
 
 
 def _best_reach(kernel: Array, importance: Array | None) -> float:
-    """The largest magnitude that one scale should cover, for the least squared error: a few large weights are cut."""
-    known = importance is not None and len(importance) == kernel.shape[-1]
-    weight = np.broadcast_to(importance if known and importance is not None else 1.0, kernel.shape).reshape(-1)
+    """The largest magnitude that one scale should cover, for the least squared error: a few large weights are cut.
+
+    Args:
+        importance: of each input of an output, where it is known.
+    """
+    values = kernel.reshape(len(kernel), -1).astype(np.float64)
+    weight = np.ones(values.shape[1]) if importance is None else importance
     largest = float(np.abs(kernel).max())
-    values = kernel.reshape(-1).astype(np.float64)
     best, least = largest, np.inf
     for share in _SHARES:
         scale = largest * share / _LARGEST or 1.0
@@ -85,17 +106,36 @@ def quantize_bias(bias: Array, scales: NDArray[np.float32], input_scale: float, 
     return np.clip(steps, -_LARGEST_BIAS, _LARGEST_BIAS).astype(dtype), units
 
 
-def wants_channels(kernel: Array, axis: int, least: float = 25.0) -> bool:
+def wants_channels(kernel: Array, axis: int, least: float) -> bool:
     """Whether one scale for the whole kernel would leave half of its output channels less than ``least`` dB.
 
-    A scale for each channel of a Dense layer takes more bytes than it is mostly worth (twelve for each, where a channel
-    of 64 inputs has 64), and not every engine has it.
+    A scale for each channel takes more bytes than it is mostly worth (twelve for each, where a channel of 64 inputs has
+    64), and for Dense layers not every engine has it.
     """
     axes = tuple(place for place in range(kernel.ndim) if place != axis)
     power = np.mean(kernel.astype(np.float64) ** 2, axis=axes)
     noise = (float(np.abs(kernel).max()) / _LARGEST) ** 2 / 12
     used = power[power > 0]
     return bool(len(used) and np.median(used) < 10 ** (least / 10) * noise)
+
+
+def takes_channels(name: str, kernel: Array, axis: int) -> bool:
+    """Whether a kernel that is rounded on calibration data is worth a scale for each output channel.
+
+    One for the whole is mostly enough then. Where weights lie on a grid of steps for each channel already, as
+    fine-tuning leaves them, they stay on it.
+    """
+    if name == "DEPTHWISE_CONV_2D":
+        return True
+    least = _LEAST_DENSE if name == "FULLY_CONNECTED" else _LEAST_CONVOLUTION
+    return wants_channels(kernel, axis, least) or _is_on_grid(kernel, axis)
+
+
+def _is_on_grid(kernel: Array, axis: int) -> bool:
+    axes = tuple(place for place in range(kernel.ndim) if place != axis)
+    step = np.abs(kernel).max(axis=axes, keepdims=True).astype(np.float64) / _LARGEST
+    steps = kernel / np.where(step > 0, step, 1.0)
+    return bool(np.abs(steps - np.rint(steps)).max() < _ON_GRID)
 
 
 def energy_of_inputs(kernel: Array) -> Array:
@@ -105,19 +145,17 @@ def energy_of_inputs(kernel: Array) -> Array:
     return energy
 
 
-def mean_error(kernel: Array, made: QuantizedKernel, mean: Array) -> Array:
+def mean_error(kernel: Array, made: QuantizedKernel, rows: Array) -> Array:
     """What rounding the kernel takes from each output on average: [outputs].
 
     Added to the bias, it costs nothing (M. Nagel et al., "Data-Free Quantization Through Weight Equalization and
-    Bias Correction", ICCV 2019). Zeros where it is not known.
+    Bias Correction", ICCV 2019).
 
     Args:
         kernel: [outputs, …, inputs] of a dense layer or convolution.
-        mean: [inputs], the average of what the kernel is multiplied with.
+        rows: [rows, inputs of one output], what the kernel is multiplied with.
     """
-    if kernel.shape[-1] != len(mean):
-        return np.zeros(kernel.shape[0])
     scales = made.scales.astype(np.float64).reshape(-1, *[1] * (kernel.ndim - 1))
     lost = kernel - made.values * scales
-    error: Array = lost.reshape(len(kernel), -1, len(mean)).sum(axis=1) @ mean
+    error: Array = lost.reshape(len(kernel), -1) @ rows.mean(axis=0, dtype=np.float64)
     return error

@@ -19,7 +19,7 @@ class TrainedRate:
         weight: λ: the training's loss was mean squared error (or another) in normalized units + λ · bits per value.
         step: of each channel: rounding to its multiples is what the decoder was trained for. 1 for all.
         center: of each channel: a multiple of the step, about which values are spread most densely.
-        scale: of each channel: of the Laplace distribution that was trained along.
+        location, scale: of each channel: of the Laplace distribution that was trained along.
         live: of each channel: whether rounding ever gave anything but the center on training samples.
         linear: encoder and decoder are one matrix each, with orthogonal rows.
         samples: float32 [n, *input_shape] of the training part, raw units: what entropy tables may be fitted on.
@@ -28,6 +28,7 @@ class TrainedRate:
     weight: float
     step: tuple[float, ...]
     center: tuple[float, ...]
+    location: tuple[float, ...]
     scale: tuple[float, ...]
     live: tuple[bool, ...]
     linear: bool = False

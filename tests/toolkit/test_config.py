@@ -53,12 +53,12 @@ def test_presets():
     [
         (
             "[modle]\n",
-            "modle is not known; expected one of data, model, latent, task, corruption, penalty, balance, training",
+            "modle is not known; expected one of data, model, latent, task, corruption, penalty, compression, balance, training",
         ),
-        ("[model]\n", "model.family is missing; expected dense, conv1d, conv2d, recurrent, text, custom"),
+        ("[model]\n", "model.family is missing; expected dense, linear, conv1d, conv2d, recurrent, text, custom"),
         (
             '[model]\nfamily = "conv2"\n',
-            "model.family is 'conv2'; expected dense, conv1d, conv2d, recurrent, text, custom\n  try: did you mean",
+            "model.family is 'conv2'; expected dense, linear, conv1d, conv2d, recurrent, text, custom\n  try: did you",
         ),
         ('model = "dense"\n', "model is 'dense'; expected a section [model]"),
         (DENSE + "filters = [3]\n", "model.filters is not known; expected one of family, latent, hidden"),

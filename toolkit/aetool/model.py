@@ -93,6 +93,7 @@ def model_of(checkpoint: Checkpoint) -> Model:
         checkpoint.normalization,
         latent_prior=_PRIORS.get(checkpoint.config.latent.kind, ""),
         tokenizer=checkpoint.tokenizer,
+        rate=checkpoint.rate,
     )
     samples = Samples(checkpoint.held_out, checkpoint.minimum, checkpoint.maximum)
     return Model(checkpoint.config.model.family, reference, samples, calibration=checkpoint.calibration)

@@ -88,6 +88,13 @@ def _generation(evaluation: Figures) -> str:
     return table(("", "to the nearest", "Fréchet"), rows)
 
 
+def _compression(evaluation: Figures) -> str:
+    found = evaluation["compression"]
+    live = f"{found['live']} of {found['channels']}"
+    row = ("network, rounded", f"{found['bits']:.4f}", _figure(found["mse"]), _decibels(found["psnr"]), live)
+    return table(("", "bits a value", "MSE", "PSNR dB", "channels in use"), [row])
+
+
 def _text(evaluation: Figures) -> str:
     found = evaluation["text"]
     rows = [
@@ -104,6 +111,7 @@ _SECTIONS: dict[str, tuple[str, Callable[[Figures], str]]] = {
     "activity": ("the latent", _activity),
     "quantization": ("at equal bits", _quantization),
     "generation": ("samples decoded from draws; distances to the training part", _generation),
+    "compression": ("compression", _compression),
     "text": ("texts", _text),
 }
 

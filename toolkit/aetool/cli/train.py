@@ -166,7 +166,9 @@ class _Drawing:
             self._bar.label = f"epoch {event.point.epoch}, validation loss {event.point.validation_loss:.5g}"
         elif last or now - self._told >= 1:
             point = event.point
-            log(f"epoch {point.epoch}/{event.epochs}: loss {point.loss:.5g}, validation {point.validation_loss:.5g}")
+            bits = "" if point.bits is None else f", {point.bits:.4f} bits a value"
+            losses = f"loss {point.loss:.5g}, validation {point.validation_loss:.5g}"
+            log(f"epoch {point.epoch}/{event.epochs}: {losses}{bits}")
             self._told = now
 
 

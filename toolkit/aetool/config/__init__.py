@@ -5,6 +5,7 @@ path. What was resolved is written back and reads equal.
 """
 
 from aetool.config.balance import BalanceConfig
+from aetool.config.compression import CompressionConfig
 from aetool.config.data import DataConfig
 from aetool.config.goal import CorruptionConfig, PenaltyConfig, TaskConfig
 from aetool.config.latent import (
@@ -20,6 +21,7 @@ from aetool.config.model import (
     Conv2dModel,
     CustomModel,
     DenseModel,
+    LinearModel,
     ModelConfig,
     RecurrentModel,
     TextModel,
@@ -32,6 +34,7 @@ __all__ = [
     "Activation",
     "AdversarialLatent",
     "BalanceConfig",
+    "CompressionConfig",
     "Config",
     "Conv1dModel",
     "Conv2dModel",
@@ -40,6 +43,7 @@ __all__ = [
     "DataConfig",
     "DenseModel",
     "LatentConfig",
+    "LinearModel",
     "ModelConfig",
     "PenaltyConfig",
     "PlainLatent",

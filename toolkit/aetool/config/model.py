@@ -15,6 +15,7 @@ __all__ = [
     "Conv2dModel",
     "CustomModel",
     "DenseModel",
+    "LinearModel",
     "ModelConfig",
     "RecurrentModel",
     "TextModel",
@@ -35,6 +36,8 @@ class DenseModel:
         activation: of the hidden layers.
         latent_activation: of the encoder's last layer.
         output_activation: of the decoder's last layer; ``sigmoid`` goes with minmax, ``linear`` with standard.
+        linear_path: each half is a matrix, at first that of the principal components of the training part, plus the
+            layers above, the last of which starts at zero: training begins where principal components end.
     """
 
     family: Literal["dense"] = "dense"
@@ -43,10 +46,38 @@ class DenseModel:
     activation: Activation = "relu"
     latent_activation: Activation = "linear"
     output_activation: Activation = "linear"
+    linear_path: bool = False
 
     def __post_init__(self) -> None:
         want(self.latent > 0, "latent must be > 0")
         want(all(width > 0 for width in self.hidden), "hidden holds widths > 0")
+        linear = self.latent_activation == self.output_activation == "linear"
+        want(linear or not self.linear_path, "linear_path wants latent_activation and output_activation linear")
+
+
+@dataclass(frozen=True)
+class LinearModel:
+    """[model] family = "linear": principal components of the training part, and nothing else; any sample shape.
+
+    They are computed, not trained: one pass over the data, whatever [training] epochs says. It is what a network for
+    compression has to beat, and where it does not, the better codec: a matrix each way.
+
+    Args:
+        latent: components for each block, those of most variance; 0 for all that there are.
+        block: of images [height, width, channels]: each square of block × block pixels is transformed alone, to a
+            latent [height / block, width / block, latent]; 0 for whole samples.
+        free_size: with ``block``: the model takes images of any height and width that are multiples of it.
+    """
+
+    family: Literal["linear"] = "linear"
+    latent: int = 0
+    block: int = 0
+    free_size: bool = False
+
+    def __post_init__(self) -> None:
+        want(self.latent >= 0, "latent must be >= 0")
+        want(self.block >= 0, "block must be >= 0")
+        want(self.block > 0 or not self.free_size, "free_size wants a block: a whole sample has one size only")
 
 
 @dataclass(frozen=True)
@@ -97,16 +128,27 @@ class Conv2dModel(_ConvModel):
         latent_map: channels of a latent [height / 2^k, width / 2^k, latent_map] with k filters, in place of a flat one
             of ``latent`` values; 0 for the flat one. Nothing then depends on the image's size.
         free_size: with ``latent_map``: the model takes images of any height and width that are multiples of 2^k.
+        patch: with 2 or more the first convolution sees squares of patch × patch pixels as one place each: it has patch
+            times the kernel's size, and that stride. Sizes then shrink by patch · 2^(k − 1) in place of 2^k.
+        linear_path: with ``latent_map``: each half is a matrix for each block of pixels, at first that of the principal
+            components of the training part's blocks, plus the convolutions, the last of which start at zero: training
+            begins where principal components end.
     """
 
     family: Literal["conv2d"] = "conv2d"
     upsampling: Literal["transposed", "resize"] = "transposed"
     latent_map: int = 0
     free_size: bool = False
+    patch: int = 1
+    linear_path: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
         want(self.latent_map >= 0, "latent_map must be >= 0")
+        want(self.patch >= 1, "patch must be >= 1")
+        want(self.patch == 1 or self.upsampling == "transposed", "patch wants upsampling transposed")
+        want(self.latent_map > 0 or not self.linear_path, "linear_path wants a latent_map")
+        want(self.output_activation == "linear" or not self.linear_path, "linear_path wants output_activation linear")
         want(self.latent_map > 0 or not self.free_size, "free_size wants a latent_map: a flat latent has one size only")
 
 
@@ -192,9 +234,10 @@ class CustomModel:
         want(all(part.isidentifier() for part in names), 'build must be like "package.module:function"')
 
 
-ModelConfig: TypeAlias = DenseModel | Conv1dModel | Conv2dModel | RecurrentModel | TextModel | CustomModel
+ModelConfig: TypeAlias = DenseModel | LinearModel | Conv1dModel | Conv2dModel | RecurrentModel | TextModel | CustomModel
 FAMILIES: dict[str, type[ModelConfig]] = {
     "dense": DenseModel,
+    "linear": LinearModel,
     "conv1d": Conv1dModel,
     "conv2d": Conv2dModel,
     "recurrent": RecurrentModel,

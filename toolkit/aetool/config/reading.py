@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
 from aetool.config.balance import BalanceConfig
+from aetool.config.compression import CompressionConfig
 from aetool.config.data import DataConfig
 from aetool.config.goal import CorruptionConfig, PenaltyConfig, TaskConfig
 from aetool.config.latent import LATENTS
@@ -90,6 +91,7 @@ def parse_config(text: str, where: str = "configuration") -> Config:
         "task": TaskConfig,
         "corruption": CorruptionConfig,
         "penalty": PenaltyConfig,
+        "compression": CompressionConfig,
         "balance": BalanceConfig,
         "training": TrainingConfig,
     }

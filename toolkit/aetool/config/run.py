@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from aetool.config.balance import BalanceConfig
+from aetool.config.compression import CompressionConfig
 from aetool.config.data import DataConfig
 from aetool.config.goal import CorruptionConfig, PenaltyConfig, TaskConfig
 from aetool.config.latent import LatentConfig, PlainLatent
@@ -15,7 +16,8 @@ from aetool.config.training import TrainingConfig
 
 __all__ = ["SECTIONS", "Config", "config_differences"]
 
-SECTIONS = ("data", "model", "latent", "task", "corruption", "penalty", "balance", "training")  # as they are written
+# As they are written.
+SECTIONS = ("data", "model", "latent", "task", "corruption", "penalty", "compression", "balance", "training")
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,7 @@ class Config:
     task: TaskConfig = field(default_factory=TaskConfig)
     corruption: CorruptionConfig = field(default_factory=CorruptionConfig)
     penalty: PenaltyConfig = field(default_factory=PenaltyConfig)
+    compression: CompressionConfig = field(default_factory=CompressionConfig)
     balance: BalanceConfig = field(default_factory=BalanceConfig)
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from aetool.config import AdversarialLatent, Config, VariationalLatent
+from aetool.config import AdversarialLatent, Config, LinearModel, VariationalLatent
 from aetool.data import PreparedData
 from aetool.evaluation.activity import Activity, measure_activity
+from aetool.evaluation.compression import Compression, measure_compression
 from aetool.evaluation.denoising import Denoising, measure_denoising
 from aetool.evaluation.generation import Generation, measure_generation
 from aetool.evaluation.quality import Quality, measure_quality, pca_quality
@@ -16,6 +17,7 @@ from aetool.evaluation.subject import Subject
 from aetool.evaluation.super_resolution import SuperResolution, measure_super_resolution
 from aetool.evaluation.text import Text, measure_text
 from aetool.models import KerasAutoencoder
+from aetool_exporters.rate import TrainedRate
 
 __all__ = ["Evaluation", "evaluate"]
 
@@ -31,6 +33,7 @@ class Evaluation:
         network: decoder(encoder(x)), of what the encoder is meant to get: the clean sample, or the small image.
         pca: principal components, as many as the latent has values, on the same normalized values.
         pca_samples: training samples that PCA was fitted on; evenly spread where not all fit into 256 MiB.
+        compression: with the latent rounded, of models that were trained for rate.
         skipped: name of a baseline that was left out → why.
     """
 
@@ -46,6 +49,7 @@ class Evaluation:
     quantization: Quantization | None = None
     generation: Generation | None = None
     text: Text | None = None
+    compression: Compression | None = None
     skipped: dict[str, str] = field(default_factory=dict)
 
     def document(self) -> dict[str, Any]:
@@ -53,8 +57,13 @@ class Evaluation:
         return {name: value for name, value in asdict(self).items() if value not in (None, {})}
 
 
-def evaluate(config: Config, autoencoder: KerasAutoencoder, data: PreparedData) -> Evaluation:
+def evaluate(
+    config: Config, autoencoder: KerasAutoencoder, data: PreparedData, rate: TrainedRate | None = None
+) -> Evaluation:
     """Measure on the test part, which nothing has seen.
+
+    Args:
+        rate: what training for rate learned, where it was part of the loss.
 
     Raises:
         DependencyError: scikit-learn or SciPy is not installed.
@@ -74,6 +83,7 @@ def evaluate(config: Config, autoencoder: KerasAutoencoder, data: PreparedData) 
         pca=None if why else pca_quality(subject),
         pca_samples=None if why else len(subject.training_matrix),
         skipped={"pca": why} if why else {},
+        compression=None if rate is None else measure_compression(subject, rate),
         **_of_the_kind(subject),
     )
 
@@ -81,6 +91,8 @@ def evaluate(config: Config, autoencoder: KerasAutoencoder, data: PreparedData) 
 def _no_pca(subject: Subject) -> str:
     if subject.has_indices:
         return "a latent of integers has fewer bits than as many coefficients: see quantization"
+    if isinstance(subject.config.model, LinearModel):
+        return "the linear family is principal components itself"
     if subject.factor > 1:
         return "principal components of a sample do not tell it from a smaller one: see super_resolution"
     return ""

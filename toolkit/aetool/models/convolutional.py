@@ -6,8 +6,18 @@ import math
 from typing import Any
 
 from aetool.config import Conv1dModel, Conv2dModel
+from aetool.models import linear
 from aetool.models.layers import Layers
-from aetool.models.layers_convolutional import ConvModel, blocks, convolve, double, double_last, halve, keep
+from aetool.models.layers_convolutional import (
+    ConvModel,
+    blocks,
+    convolve,
+    double,
+    double_last,
+    halve,
+    keep,
+    shrink_patches,
+)
 from aetool_runtime.errors import UsageError
 
 __all__ = ["check", "decode", "encode", "map_channels"]
@@ -24,10 +34,16 @@ def encode(layers: Layers, tensor: Any, model: ConvModel, growth: int = 1) -> An
     Args:
         growth: how many times larger than what is encoded it shall become: so many halvings are done already.
     """
-    done = growth.bit_length() - 1
+    done, image = growth.bit_length() - 1, tensor
     for number, filters in enumerate(model.filters):
-        shrink = keep if number < done else halve
-        tensor = blocks(layers, shrink(layers, tensor, filters, model), filters, model)
+        if number == 0 and isinstance(model, Conv2dModel) and model.patch > 1:
+            tensor = shrink_patches(layers, tensor, filters, model)
+        else:
+            tensor = (keep if number < done else halve)(layers, tensor, filters, model)
+        tensor = blocks(layers, tensor, filters, model)
+    if isinstance(model, Conv2dModel) and model.linear_path:
+        restored = convolve(layers, tensor, model.latent_map, model, zero=True)
+        return layers.add(linear.analyze(layers, image, model.latent_map, linear.downsampling(model)), restored)
     if map_channels(model):
         return convolve(layers, tensor, map_channels(model), model)
     return layers.dense(layers.flatten(tensor), model.latent, "linear")
@@ -35,7 +51,7 @@ def encode(layers: Layers, tensor: Any, model: ConvModel, growth: int = 1) -> An
 
 def decode(layers: Layers, tensor: Any, model: ConvModel, sample_shape: tuple[int, ...]) -> Any:
     """What ``encode`` returned → [batch, *sizes, channels]."""
-    filters = list(model.filters)
+    filters, latent = list(model.filters), tensor
     if map_channels(model):
         tensor = convolve(layers, tensor, filters[-1], model)
         tensor = layers.activate(tensor, model.activation, batch_norm=model.batch_norm)
@@ -45,7 +61,10 @@ def decode(layers: Layers, tensor: Any, model: ConvModel, sample_shape: tuple[in
     tensor = blocks(layers, tensor, filters[-1], model)
     for count in reversed(filters[:-1]):
         tensor = blocks(layers, double(layers, tensor, count, model), count, model)
-    return double_last(layers, tensor, sample_shape[-1], model)
+    tensor = double_last(layers, tensor, sample_shape[-1], model)
+    if isinstance(model, Conv2dModel) and model.linear_path:
+        return layers.add(linear.synthesize(layers, latent, sample_shape, linear.downsampling(model)), tensor)
+    return tensor
 
 
 def check(model: ConvModel, shape: tuple[int, ...], growth: int = 1) -> None:
@@ -55,7 +74,7 @@ def check(model: ConvModel, shape: tuple[int, ...], growth: int = 1) -> None:
         UsageError: says what the family takes.
     """
     names = ("time", "channels") if isinstance(model, Conv1dModel) else ("height", "width", "channels")
-    factor = 2 ** len(model.filters)
+    factor = linear.downsampling(model) if isinstance(model, Conv2dModel) else 2 ** len(model.filters)
     if len(shape) != len(names):
         raise UsageError(
             f"samples of shape {list(shape)} do not fit the family {model.family}",
@@ -64,7 +83,7 @@ def check(model: ConvModel, shape: tuple[int, ...], growth: int = 1) -> None:
         )
     if any(size % factor for size in shape[:-1]):
         raise UsageError(
-            f"samples of shape {list(shape)} cannot be halved {len(model.filters)} times",
+            f"samples of shape {list(shape)} cannot be {_shrunk(model)}",
             expected=f"{' and '.join(names[:-1])} in multiples of {factor}",
             hint="use fewer [model] filters, or another [data] sample_shape",
         )
@@ -73,3 +92,9 @@ def check(model: ConvModel, shape: tuple[int, ...], growth: int = 1) -> None:
             f"{len(model.filters)} convolutions cannot make an image {growth} times larger",
             expected=f"[model] filters with {growth.bit_length() - 1} values or more",
         )
+
+
+def _shrunk(model: ConvModel) -> str:
+    if isinstance(model, Conv2dModel) and model.patch > 1:
+        return f"cut into patches of {model.patch} pixels and halved {len(model.filters) - 1} times"
+    return f"halved {len(model.filters)} times"

@@ -12,12 +12,13 @@ from aetool.config import (
     CustomModel,
     DenseModel,
     LatentConfig,
+    LinearModel,
     ModelConfig,
     PlainLatent,
     RecurrentModel,
     TextModel,
 )
-from aetool.models import carried, convolutional, custom, dense, recurrent, text
+from aetool.models import carried, convolutional, custom, dense, linear, recurrent, text
 from aetool.models.autoencoder import KerasAutoencoder
 from aetool.models.backend import import_keras
 from aetool.models.latents import LatentEnds
@@ -28,7 +29,7 @@ from aetool_runtime.errors import UsageError
 
 __all__ = ["build_autoencoder", "with_vocabulary"]
 
-_Built: TypeAlias = DenseModel | ConvModel | RecurrentModel | TextModel
+_Built: TypeAlias = DenseModel | LinearModel | ConvModel | RecurrentModel | TextModel
 _Widened = TypeVar("_Widened", bound=_Built)
 
 
@@ -67,7 +68,7 @@ def build_autoencoder(
     seeds = np.random.default_rng(seed)
     ends = LatentEnds(latent, seeds)
     inputs = keras.Input(_built_shape(model, input_shape), dtype=_dtype(model), name="input")
-    features = _encode(Layers("encoder", seeds), inputs, _widened(model, ends.heads), growth)
+    features = _encode(Layers("encoder", seeds), inputs, _widened(model, ends.heads), input_shape, growth)
     encoded = ends.encoded(carried.joined(inputs, features) if residual else features)
     entry, tensor = ends.decoded()
     tensor, image = carried.parted(tensor, input_shape[-1]) if residual else (tensor, None)
@@ -97,7 +98,7 @@ def _dtype(model: _Built) -> str:
 
 
 def _built_shape(model: _Built, shape: tuple[int, ...]) -> tuple[int | None, ...]:
-    return (None, None, shape[2]) if isinstance(model, Conv2dModel) and model.free_size else shape
+    return (None, None, shape[2]) if isinstance(model, Conv2dModel | LinearModel) and model.free_size else shape
 
 
 def _widened(model: _Widened, heads: int) -> _Widened:
@@ -110,15 +111,19 @@ def _widened(model: _Widened, heads: int) -> _Widened:
 def _check(model: _Built, shape: tuple[int, ...], growth: int) -> None:
     if isinstance(model, ConvModel):
         convolutional.check(model, shape, growth)
+    elif isinstance(model, LinearModel):
+        linear.check(model, shape)
     elif isinstance(model, RecurrentModel):
         recurrent.check(model, shape)
     elif isinstance(model, TextModel):
         text.check(model, shape)
 
 
-def _encode(layers: Layers, tensor: Any, model: _Built, growth: int) -> Any:
+def _encode(layers: Layers, tensor: Any, model: _Built, input_shape: tuple[int, ...], growth: int) -> Any:
     if isinstance(model, DenseModel):
         return dense.encode(layers, tensor, model)
+    if isinstance(model, LinearModel):
+        return linear.encode(layers, tensor, model, input_shape)
     if isinstance(model, RecurrentModel):
         return recurrent.encode(layers, tensor, model)
     if isinstance(model, TextModel):
@@ -129,6 +134,8 @@ def _encode(layers: Layers, tensor: Any, model: _Built, growth: int) -> Any:
 def _decode(layers: Layers, tensor: Any, model: _Built, sample_shape: tuple[int, ...]) -> Any:
     if isinstance(model, DenseModel):
         return dense.decode(layers, tensor, model, sample_shape)
+    if isinstance(model, LinearModel):
+        return linear.decode(layers, tensor, model, sample_shape)
     if isinstance(model, RecurrentModel):
         return recurrent.decode(layers, tensor, model, sample_shape)
     if isinstance(model, TextModel):

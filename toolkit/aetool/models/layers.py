@@ -24,12 +24,18 @@ class Layers:
     seeds: np.random.Generator
     _used: dict[str, int] = field(default_factory=dict)
 
-    def dense(self, tensor: Any, units: int, activation: str) -> Any:
-        """[batch, n] → [batch, units]."""
+    def dense(self, tensor: Any, units: int, activation: str, *, zero: bool = False) -> Any:
+        """[batch, n] → [batch, units]; ``zero``: with weights that start at zero."""
         import keras
 
-        layer = keras.layers.Dense(units, activation, kernel_initializer=self.initializer(), name=self.name("dense"))
-        return layer(tensor)
+        start = self.initializer(zero=zero)
+        return keras.layers.Dense(units, activation, kernel_initializer=start, name=self.name("dense"))(tensor)
+
+    def add(self, one: Any, other: Any) -> Any:
+        """Their sum; both have one shape."""
+        import keras
+
+        return keras.layers.Add(name=self.name("add"))([one, other])
 
     def flatten(self, tensor: Any) -> Any:
         """[batch, …] → [batch, n]; nothing where it is flat already."""
@@ -67,10 +73,12 @@ class Layers:
             return tensor
         return keras.layers.Activation(activation, name=self.name(activation))(tensor)
 
-    def initializer(self) -> Any:
-        """For a kernel."""
+    def initializer(self, *, zero: bool = False) -> Any:
+        """For a kernel; ``zero`` for one that starts at zero."""
         import keras
 
+        if zero:
+            return keras.initializers.Zeros()
         return keras.initializers.GlorotUniform(seed=self.seed())
 
     def seed(self) -> int:

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 from aetool.config import Conv1dModel, Conv2dModel
 from aetool.models.layers import Layers
 
-__all__ = ["ConvModel", "blocks", "convolve", "double", "double_last", "halve", "keep"]
+__all__ = ["ConvModel", "blocks", "convolve", "double", "double_last", "halve", "keep", "shrink_patches"]
 
 ConvModel: TypeAlias = Conv1dModel | Conv2dModel
 
@@ -16,6 +16,15 @@ ConvModel: TypeAlias = Conv1dModel | Conv2dModel
 def halve(layers: Layers, tensor: Any, filters: int, model: ConvModel) -> Any:
     """A convolution of stride 2: [batch, *sizes, c] → [batch, *sizes / 2, filters]."""
     tensor = convolve(layers, tensor, filters, model, strides=2)
+    return layers.activate(tensor, model.activation, batch_norm=model.batch_norm)
+
+
+def shrink_patches(layers: Layers, tensor: Any, filters: int, model: Conv2dModel) -> Any:
+    """The first convolution, of stride ``patch``: [batch, *sizes, c] → [batch, *sizes / patch, filters]."""
+    import keras
+
+    sizes = (model.kernel * model.patch, model.patch)
+    tensor = _apply(layers, keras.layers.Conv2D, "conv", tensor, filters, sizes, False)
     return layers.activate(tensor, model.activation, batch_norm=model.batch_norm)
 
 
@@ -32,15 +41,22 @@ def double(layers: Layers, tensor: Any, filters: int, model: ConvModel) -> Any:
 
 def double_last(layers: Layers, tensor: Any, channels: int, model: ConvModel) -> Any:
     """The decoder's last one: the output activation, and no batch normalization before it."""
-    return layers.activate(_enlarge(layers, tensor, channels, model), model.output_activation)
+    zero = isinstance(model, Conv2dModel) and model.linear_path
+    return layers.activate(_enlarge(layers, tensor, channels, model, last=True, zero=zero), model.output_activation)
 
 
-def convolve(layers: Layers, tensor: Any, filters: int, model: ConvModel, *, strides: int = 1) -> Any:
-    """A convolution without activation: [batch, *sizes, c] → [batch, *sizes / strides, filters]."""
+def convolve(
+    layers: Layers, tensor: Any, filters: int, model: ConvModel, *, strides: int = 1, zero: bool = False
+) -> Any:
+    """A convolution without activation: [batch, *sizes, c] → [batch, *sizes / strides, filters].
+
+    Args:
+        zero: with weights that start at zero.
+    """
     import keras
 
     kind = keras.layers.Conv1D if model.family == "conv1d" else keras.layers.Conv2D
-    return _apply(layers, kind, "conv", tensor, filters, model, strides)
+    return _apply(layers, kind, "conv", tensor, filters, (model.kernel, strides), zero)
 
 
 def blocks(layers: Layers, tensor: Any, filters: int, model: ConvModel) -> Any:
@@ -56,13 +72,18 @@ def blocks(layers: Layers, tensor: Any, filters: int, model: ConvModel) -> Any:
     return tensor
 
 
-def _enlarge(layers: Layers, tensor: Any, filters: int, model: ConvModel) -> Any:
+def _enlarge(
+    layers: Layers, tensor: Any, filters: int, model: ConvModel, *, last: bool = False, zero: bool = False
+) -> Any:
+    """Twice the size, or the last time as large as the patches."""
     import keras
 
+    patch = model.patch if last and isinstance(model, Conv2dModel) else 1
     if isinstance(model, Conv2dModel) and model.upsampling == "resize":
-        return convolve(layers, _resize(layers, tensor), filters, model)
+        return convolve(layers, _resize(layers, tensor), filters, model, zero=zero)
     kind = keras.layers.Conv1DTranspose if model.family == "conv1d" else keras.layers.Conv2DTranspose
-    return _apply(layers, kind, "conv_transpose", tensor, filters, model, 2)
+    sizes = (model.kernel, 2) if patch == 1 else (model.kernel * patch, patch)
+    return _apply(layers, kind, "conv_transpose", tensor, filters, sizes, zero)
 
 
 def _resize(layers: Layers, tensor: Any) -> Any:
@@ -77,14 +98,16 @@ def _resize(layers: Layers, tensor: Any) -> Any:
 
 
 def _apply(
-    layers: Layers, kind: Callable[..., Any], name: str, tensor: Any, filters: int, model: ConvModel, strides: int
+    layers: Layers, kind: Callable[..., Any], name: str, tensor: Any, filters: int, sizes: tuple[int, int], zero: bool
 ) -> Any:
+    """``sizes``: the kernel's, and the stride."""
+    kernel, stride = sizes
     layer = kind(
         filters,
-        model.kernel,
-        strides=strides,
+        kernel,
+        strides=stride,
         padding="same",
-        kernel_initializer=layers.initializer(),
+        kernel_initializer=layers.initializer(zero=zero),
         name=layers.name(name),
     )
     return layer(tensor)

@@ -7,7 +7,7 @@ from typing import Any, Literal, TypeAlias, get_args
 
 __all__ = ["Step"]
 
-Stream: TypeAlias = Literal["corruption", "latent", "direction", "prior"]
+Stream: TypeAlias = Literal["corruption", "latent", "direction", "prior", "quantization"]
 _STREAMS: tuple[str, ...] = get_args(Stream)
 _VALIDATION = -1
 _APART = 0x9E3779B  # between the keys of two streams: seeds as people choose them do not meet

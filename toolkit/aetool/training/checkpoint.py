@@ -10,6 +10,8 @@
                     at most 256 and 4 MB; int32 for tokens
 ``calibration.npy`` the same of the training part: what ranges are measured on when the model is quantized
 ``checkpoint.json`` written last; see below
+``coding.npy``      with [compression]: the same of the training part, at most 64 MB as float32: what entropy tables are
+                    fitted on; whole numbers that are small are stored as such
 ``training/``       TensorBoard logs; while a run is not finished, its state (not part of the checkpoint)
 ==================  ====================================================================================================
 
@@ -21,7 +23,9 @@
 - ``input``: ``minimum`` and ``maximum`` seen in training, raw units, one value per channel.
 - ``parameters``: numbers of weights of ``encoder`` and ``decoder``.
 - ``tokenizer``: of a model of text: the object that a bundle's manifest has (FORMAT.md); else absent.
-- ``files``: file name → sha256 (hex) of the six files above.
+- ``rate``: with [compression]: ``weight``, ``linear``, and lists of one value for each channel of the latent: ``step``,
+  ``center``, ``location``, ``scale``, ``live``; see ``TrainedRate``. Else absent.
+- ``files``: file name → sha256 (hex) of the files above.
 """
 
 from __future__ import annotations
@@ -38,6 +42,8 @@ import numpy as np
 
 from aetool.config import Config, config_text, load_config
 from aetool.models import import_custom, import_keras
+from aetool.training.rate_facts import narrowed, parse_rate, rate_json
+from aetool_exporters.rate import TrainedRate
 from aetool_runtime.errors import DigestError, ModelError, TruncatedError, VersionError
 from aetool_runtime.specs import Array, Normalization
 from aetool_runtime.strict_json import Node
@@ -50,7 +56,7 @@ __all__ = ["CONFIG", "Checkpoint", "is_checkpoint", "load_checkpoint", "write_ch
 
 CONFIG = "config.toml"
 _ENCODER, _DECODER, _METRICS = "encoder.keras", "decoder.keras", "metrics.json"
-_HELD_OUT, _CALIBRATION = "held_out.npy", "calibration.npy"
+_HELD_OUT, _CALIBRATION, _CODING = "held_out.npy", "calibration.npy", "coding.npy"
 _FILES = (_ENCODER, _DECODER, CONFIG, _METRICS, _HELD_OUT, _CALIBRATION)
 _INDEX = "checkpoint.json"
 _FORMAT, _VERSION = "aetool-checkpoint", 1
@@ -70,6 +76,7 @@ class Checkpoint:
         calibration: the same of the training part.
         minimum, maximum: seen in training, raw units, one value per channel (the last axis).
         tokenizer: how text becomes what the encoder takes; ``None`` where that is no text.
+        rate: what training for rate learned about the latent; ``None`` without [compression].
     """
 
     encoder: keras.Model
@@ -82,6 +89,7 @@ class Checkpoint:
     minimum: tuple[float, ...] = field(repr=False)
     maximum: tuple[float, ...] = field(repr=False)
     tokenizer: Tokenizer | None = field(default=None, repr=False)
+    rate: TrainedRate | None = field(default=None, repr=False)
 
     @property
     def parameters(self) -> dict[str, int]:
@@ -105,7 +113,7 @@ def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
     (folder / _METRICS).write_text(_json(checkpoint.metrics), encoding="utf-8")
     np.save(folder / _HELD_OUT, checkpoint.held_out)
     np.save(folder / _CALIBRATION, checkpoint.calibration)
-    index = {
+    index: dict[str, Any] = {
         "format": _FORMAT,
         "version": _VERSION,
         "normalization": {"offset": checkpoint.normalization.offset, "scale": checkpoint.normalization.scale},
@@ -113,6 +121,10 @@ def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
         "parameters": checkpoint.parameters,
         "files": {name: _sha256(folder / name) for name in _FILES},
     }
+    if checkpoint.rate is not None:
+        index["rate"] = rate_json(checkpoint.rate)
+        np.save(folder / _CODING, narrowed(checkpoint.rate.samples))
+        index["files"][_CODING] = _sha256(folder / _CODING)
     if checkpoint.tokenizer is not None:
         index["tokenizer"] = tokenizer_json(checkpoint.tokenizer)
     (folder / _INDEX).write_text(_json(index), encoding="utf-8")
@@ -129,7 +141,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
         DependencyError: Keras or TensorFlow is not installed.
     """
     index = _index(path)
-    for name in _FILES:
+    for name in _files(index):
         _check_digest(path / name, index["files"][name])
     config = load_config(path / CONFIG)
     import_custom(config.model)  # its layers are registered there
@@ -145,6 +157,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
         minimum=tuple(seen["minimum"]),
         maximum=tuple(seen["maximum"]),
         tokenizer=parse_tokenizer(Node(index, str(path / _INDEX)).get("tokenizer")),
+        rate=parse_rate(index["rate"], np.load(path / _CODING, allow_pickle=False)) if "rate" in index else None,
     )
 
 
@@ -160,11 +173,15 @@ def _index(path: Path) -> dict[str, Any]:
                 expected=f"at most {_VERSION}",
                 hint="update aetool",
             )
-        if not {"normalization", "input"} <= index.keys() or set(index["files"]) != set(_FILES):
+        if not {"normalization", "input"} <= index.keys() or set(index["files"]) != set(_files(index)):
             raise ValueError("members are missing")
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise _no_checkpoint(path) from error
     return index
+
+
+def _files(index: Mapping[str, Any]) -> tuple[str, ...]:
+    return (*_FILES, _CODING) if "rate" in index else _FILES
 
 
 def _no_checkpoint(path: Path) -> ModelError:

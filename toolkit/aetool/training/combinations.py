@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from aetool.config import Config, PenaltyConfig, TaskConfig, VariationalLatent, VectorQuantizedLatent
+from aetool.models.linear import has_linear_path
 from aetool_runtime.errors import UsageError
 
 __all__ = ["check_config", "check_model", "input_shape"]
@@ -38,8 +39,35 @@ def check_config(config: Config) -> None:
         )
     if config.task.residual and config.model.family == "custom":
         raise UsageError("[task] residual is for the families of aetool, and [model] family is custom")
+    if has_linear_path(config.model):
+        _check_linear_path(config)
+    if config.compression.weight:
+        _check_compression(config)
     if config.training.loss == _TOKENS:
         _check_tokens(config)
+
+
+def _check_linear_path(config: Config) -> None:
+    if config.latent.kind != "plain":
+        raise UsageError(f"principal components are a plain latent, and [latent] kind is {config.latent.kind}")
+    if config.task.kind != "reconstruction":
+        raise UsageError("principal components are for reconstruction, and [task] kind is super_resolution")
+
+
+def _check_compression(config: Config) -> None:
+    activation = getattr(config.model, "latent_activation", "linear")
+    if config.latent.kind != "plain":
+        raise UsageError(
+            f"[compression] rounds a plain latent, and [latent] kind is {config.latent.kind}",
+            hint='set [latent] kind = "plain", or leave [compression] out',
+        )
+    if activation != "linear":
+        raise UsageError(
+            f"[compression] rounds a latent of any size to integers, and this one is {activation}",
+            expected='[model] latent_activation = "linear"',
+        )
+    if config.task.kind != "reconstruction":
+        raise UsageError("[compression] is for reconstruction, and [task] kind is super_resolution")
 
 
 def _check_tokens(config: Config) -> None:
@@ -47,6 +75,8 @@ def _check_tokens(config: Config) -> None:
         raise UsageError("[task] super_resolution is for images, and [training] loss says tokens")
     if config.corruption.kind != "none":
         raise UsageError(f"[corruption] {config.corruption.kind} is for real values, and [training] loss says tokens")
+    if config.compression.weight:
+        raise UsageError("[compression] is for real values, and [training] loss says tokens")
     if config.penalty.contractive:
         raise UsageError("[penalty] contractive is for real values, and [training] loss says tokens")
     if config.data.normalization != "none":

@@ -18,8 +18,9 @@ class EpochLoss:
         loss: mean over the training samples while they were trained on, as ``keras.Model.fit`` has it.
         validation_loss: mean over the validation samples at the end of the epoch.
         parts, validation_parts: what the two consist of, by name, weighted: ``reconstruction``, ``kl``,
-            ``commitment``, ``adversarial``, ``discriminator``, ``penalty_l1``, ``penalty_kl``, ``penalty_contractive``.
-            The losses are their sums, but for the two of the adversarial game.
+            ``rate``, ``commitment``, ``adversarial``, ``discriminator``, ``penalty_l1``, ``penalty_kl``,
+            ``penalty_contractive``. The losses are their sums, but for the two of the adversarial game.
+        bits: per value of a sample, of the validation part, rounded; ``None`` without [compression].
     """
 
     epoch: int
@@ -27,6 +28,7 @@ class EpochLoss:
     validation_loss: float
     parts: Mapping[str, float] = field(default_factory=dict)
     validation_parts: Mapping[str, float] = field(default_factory=dict)
+    bits: float | None = None
 
 
 @dataclass(frozen=True)

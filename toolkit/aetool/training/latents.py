@@ -47,6 +47,11 @@ class PlainPath:
         """What changes in training, beside the halves and their optimizer."""
         return []
 
+    @property
+    def trained(self) -> list[Any]:
+        """Those of them that the optimizer of the halves moves, too; Keras variables."""
+        return []
+
     def encode(self, given: Any, step: Step, values: int) -> Encoded:
         """[batch, *input_shape] → the latent; ``values`` that the reconstruction loss is a mean over."""
         latent = self._encoder(given, training=step.training)

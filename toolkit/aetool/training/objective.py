@@ -13,6 +13,7 @@ from aetool.models.step import Step
 from aetool.training.adversarial import AdversarialPath
 from aetool.training.latents import Encoded, PlainPath, QuantizedPath, VariationalPath
 from aetool.training.plan import Plan
+from aetool.training.rate import RatePath
 from aetool.training.recipe import make_loss, make_optimizer
 
 __all__ = ["Objective"]
@@ -35,9 +36,19 @@ class Objective:
         self._corruption = Corruption.for_data(config.corruption, plan.data)
         self._penalties = Penalties(config.penalty)
         self._path = _path(plan)
-        self.optimizer = make_optimizer(config.training, config.training.epochs * plan.batches)
-        self.optimizer.build(self._autoencoder.whole.trainable_variables)
+        self.optimizer = make_optimizer(config.training, max(1, config.training.epochs * plan.batches))
+        self.optimizer.build(self._trained)
         self.names = ("reconstruction", *self._path.names, *self._penalties.names)
+
+    @property
+    def _trained(self) -> list[Any]:
+        """What the optimizer moves."""
+        return [*self._autoencoder.whole.trainable_variables, *self._path.trained]
+
+    @property
+    def rate_model(self) -> RatePath | None:
+        """Where bits are counted; ``None`` where rate is no part of the loss."""
+        return self._path if isinstance(self._path, RatePath) else None
 
     @property
     def model_variables(self) -> list[Any]:
@@ -60,7 +71,7 @@ class Objective:
         import tensorflow as tf
 
         step = Step(self._seed, self.optimizer.iterations.value, True)
-        variables = self._autoencoder.whole.trainable_variables
+        variables = self._trained
         with tf.GradientTape() as tape:
             encoded, parts = self._parts(batch, step)
             loss = tf.add_n(list(parts.values()))
@@ -105,6 +116,8 @@ class Objective:
 
 def _path(plan: Plan) -> PlainPath:
     latent, autoencoder = plan.config.latent, plan.autoencoder
+    if plan.config.compression.weight:
+        return RatePath.for_plan(plan)
     if isinstance(latent, VariationalLatent):
         return VariationalPath(autoencoder, latent, latent.warmup_epochs * plan.batches)
     if isinstance(latent, VectorQuantizedLatent):

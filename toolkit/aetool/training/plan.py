@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from aetool.balance import Balance, find_balance
-from aetool.config import Config
+from aetool.config import Config, LinearModel
 from aetool.data import PreparedData, Report, prepare_data
 from aetool.models import KerasAutoencoder, build_autoencoder, with_vocabulary
 from aetool.training.combinations import check_config, check_model, input_shape
@@ -37,7 +37,9 @@ class Plan:
 
     @property
     def batches(self) -> int:
-        """Steps per epoch."""
+        """Steps per epoch; 0 where nothing is trained."""
+        if isinstance(self.config.model, LinearModel):
+            return 0
         return math.ceil(len(self.data.training) / self.config.training.batch_size)
 
 
@@ -77,6 +79,7 @@ def plan_prepared(config: Config, prepared: PreparedData, balance: Balance | Non
         config,
         data=replace(config.data, sample_shape=prepared.sample_shape),
         model=with_vocabulary(config.model, entries),
+        training=replace(config.training, epochs=1) if isinstance(config.model, LinearModel) else config.training,
     )
     workers = open_workers(config)
     with workers.scope():

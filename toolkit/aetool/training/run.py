@@ -145,6 +145,7 @@ def _finish(plan: Plan, trainer: Trainer, folder: RunFolder, unbalanced: Plan | 
         minimum=_floats(seen.minimum),
         maximum=_floats(seen.maximum),
         tokenizer=plan.data.tokenizer,
+        rate=trainer.rate,
     )
     if plan.workers.is_chief:
         with replacing_folder(folder.output) as partial:
@@ -165,7 +166,7 @@ def _metrics(plan: Plan, trainer: Trainer) -> dict[str, Any]:
             "validation": len(split.validation),
             "test": len(split.test),
         },
-        "evaluation": evaluate(plan.config, plan.autoencoder, plan.data).document(),
+        "evaluation": evaluate(plan.config, plan.autoencoder, plan.data, trainer.rate).document(),
     }
 
 

@@ -16,8 +16,10 @@ from aetool.training.events import EpochDone, EpochLoss, Event, StepsDone
 from aetool.training.interrupt import StopRequest
 from aetool.training.objective import Objective
 from aetool.training.plan import Plan
+from aetool.training.principal import start_linear_path
 from aetool.training.state import Progress, State
 from aetool.training.steps import CompiledSteps
+from aetool_exporters.rate import TrainedRate
 from aetool_runtime.errors import InputError, InterruptedRun
 from aetool_runtime.specs import Array
 
@@ -48,6 +50,7 @@ class Trainer:
         self._plan, self._save, self._report = plan, save, report
         self._config = plan.config.training
         with plan.workers.scope():
+            start_linear_path(plan)
             self._objective = Objective(plan)
         self._dtype = str(plan.autoencoder.encoder.inputs[0].dtype)
         self._steps = _steps(plan, self._objective, self._dtype)
@@ -60,6 +63,12 @@ class Trainer:
     def state(self) -> State:
         """A copy of everything that the rest of the run depends on."""
         return State(self.progress, self._model(), _values(self._objective.optimizer.variables), self._best)
+
+    @property
+    def rate(self) -> TrainedRate | None:
+        """What was learned about the latent's rate; ``None`` where it is no part of the loss."""
+        path = self._objective.rate_model
+        return None if path is None else path.describe(self._plan)
 
     def restore(self, state: State) -> None:
         """Go on from a state of the same plan."""
@@ -145,10 +154,16 @@ class Trainer:
     def _point(self) -> EpochLoss:
         """What the epoch came to, all of whose batches are done."""
         objective, samples = self._objective, len(self._plan.data.training)
-        parts = dict(zip(objective.names, (total / samples for total in self.progress.sums), strict=True))
         validation = self._validate()
+        sums = self.progress.sums or tuple(validation[name] * samples for name in objective.names)  # no batches
+        parts = dict(zip(objective.names, (total / samples for total in sums), strict=True))
         return EpochLoss(
-            self.progress.epoch + 1, objective.total(parts), objective.total(validation), parts, validation
+            self.progress.epoch + 1,
+            objective.total(parts),
+            objective.total(validation),
+            parts,
+            validation,
+            objective.rate_model.bits(validation) if objective.rate_model else None,
         )
 
     def _validate(self) -> dict[str, float]:

@@ -89,7 +89,7 @@ class Engine:
         return SimpleNamespace(real=options, entries=entries, add_session_config_entry=entries.__setitem__)
 
     def InferenceSession(self, data: bytes, options: Any, *, providers: Any, **others: Any) -> Session:  # noqa: N802
-        if self.error:
+        if self.error and "session.disable_cpu_ep_fallback" in options.entries:
             raise RuntimeError(self.error)
         session = Session(data, options, providers[0], others, self.runs_on)
         self.sessions.append(session)

@@ -172,13 +172,33 @@ def test_a_session_that_went_elsewhere_is_refused(
         model.encode(samples(1))
 
 
-def test_a_graph_that_the_device_does_not_take_as_a_whole_is_refused(
-    monkeypatch: pytest.MonkeyPatch, bundle_path: Paths
+NOT_WHOLE = "... assigned to the default CPU EP, but fallback to CPU EP has been explicitly disabled by the user."
+
+
+@pytest.mark.parametrize(
+    ("runs_on", "text"),
+    [(None, "cuda:0 does not take the whole graph"), ("CPUExecutionProvider", "its provider did not start")],
+    ids=["an operation is left", "the provider did not start"],
+)
+def test_a_graph_that_would_run_on_the_cpu_is_refused_with_the_reason(
+    monkeypatch: pytest.MonkeyPatch, bundle_path: Paths, runs_on: str | None, text: str
 ) -> None:
-    message = "... assigned to the default CPU EP, but fallback to CPU EP has been explicitly disabled by the user."
-    use_gpu(monkeypatch, Engine(error=message))
+    use_gpu(monkeypatch, Engine(error=NOT_WHOLE, runs_on=runs_on))
     model = Autoencoder.open(bundle_path("onnx"), device="cuda")
-    with pytest.raises(DeviceError, match="does not take the whole graph"):
+    with pytest.raises(DeviceError, match=text):
+        model.encode(samples(1))
+
+
+def test_a_provider_that_cannot_be_loaded_is_refused_with_the_loaders_words(
+    monkeypatch: pytest.MonkeyPatch, bundle_path: Paths, tmp_path: Path
+) -> None:
+    engine = use_gpu(monkeypatch, Engine(error=NOT_WHOLE))
+    monkeypatch.setattr(engine, "__file__", str(tmp_path / "__init__.py"), raising=False)
+    (tmp_path / "capi").mkdir()
+    for name in ("libonnxruntime_providers_cuda.so", "onnxruntime_providers_cuda.dll"):
+        (tmp_path / "capi" / name).write_bytes(b"no library")
+    model = Autoencoder.open(bundle_path("onnx"), device="cuda")
+    with pytest.raises(DeviceError, match=r"cuda:0 cannot be used: .*providers_cuda"):
         model.encode(samples(1))
 
 

@@ -6,6 +6,7 @@ library missing, it goes on with the CPU without a word. So each link of the cha
 
 from __future__ import annotations
 
+import ctypes
 import hashlib
 import io
 import json
@@ -24,7 +25,7 @@ from aetool_runtime.backends.shared_libraries import missing_library, needed_by
 from aetool_runtime.device_tensors import CPU, CUDA
 from aetool_runtime.errors import DeviceError
 
-__all__ = ["Device", "check_device", "devices_here", "provider_options"]
+__all__ = ["Device", "check_device", "devices_here", "provider_options", "provider_problem"]
 
 _PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider", "tensorrt": "TensorrtExecutionProvider"}
 _CHANGE = "pip uninstall -y onnxruntime onnxruntime-gpu, then pip install 'aetool[gpu]'"
@@ -122,6 +123,20 @@ def provider_options(
         "trt_cuda_graph_enable": str(cuda_graph),
         **_engine_cache(graph, device, engine),
     }
+
+
+def provider_problem(engine: Any, device: Device) -> str:
+    """What the loader says of the provider itself; empty where it can be loaded.
+
+    Only to be asked when ONNX Runtime has tried to load it: loaded before, it would crash.
+    """
+    path = _library(engine, device.kind)
+    try:
+        if path.is_file():
+            ctypes.CDLL(str(path))
+    except OSError as error:
+        return str(error)
+    return ""
 
 
 def _engine_cache(graph: Sequence[bytes], device: Device, engine: Any) -> dict[str, str]:
@@ -238,8 +253,6 @@ def _preload(engine: Any) -> None:
 @cache
 def _preload_tensorrt() -> None:
     """Load TensorRT from its wheels, in whose folders no loader looks."""
-    import ctypes
-
     for folder in _TENSORRT_FOLDERS:
         spec = find_spec(folder)
         for place in (spec.submodule_search_locations or []) if spec else []:

@@ -6,7 +6,13 @@ from typing import Any
 
 from aetool_runtime.backends import Graph
 from aetool_runtime.backends.onnx_binding import OnnxRuntimeGraph, first_line
-from aetool_runtime.backends.onnx_devices import Device, check_device, devices_here, provider_options
+from aetool_runtime.backends.onnx_devices import (
+    Device,
+    check_device,
+    devices_here,
+    provider_options,
+    provider_problem,
+)
 from aetool_runtime.backends.onnx_gpu import CapturedGraph, GpuGraph
 from aetool_runtime.backends.onnx_scan import check_external_data, refuse_external_data
 from aetool_runtime.backends.onnx_split import pointing_at_itself
@@ -105,11 +111,7 @@ class OnnxRuntimeBackend:
             )
         except Exception as error:
             if _NOT_WHOLE in str(error):
-                raise DeviceError(
-                    f"{device} does not take the whole graph",
-                    where=where,
-                    hint="use device='cuda'" if device.kind == "tensorrt" else "use device='cpu'",
-                ) from error
+                raise self._not_whole(data, device, told, where) from error
             raise BackendError(
                 f"ONNX Runtime {self._engine.__version__} cannot load the graph ({first_line(error)})",
                 where=where,
@@ -122,6 +124,31 @@ class OnnxRuntimeBackend:
                 hint="check the driver and the CUDA and cuDNN libraries, or use device='cpu'",
             )
         return session
+
+    def _not_whole(self, data: bytes, device: Device, told: dict[str, str], where: str) -> DeviceError:
+        """All or part of the graph would have run on the CPU: because the provider did not start, or left it there?"""
+        problem = provider_problem(self._engine, device)
+        if not problem and not self._starts(data, device, told):
+            problem = "its provider did not start; ONNX Runtime's log on stderr says why"
+        if problem:
+            return DeviceError(
+                f"{device} cannot be used: {problem}",
+                where=where,
+                hint="check the driver and the CUDA and cuDNN libraries, or use device='cpu'",
+            )
+        other = "cuda" if device.kind == "tensorrt" else "cpu"
+        return DeviceError(f"{device} does not take the whole graph", where=where, hint=f"use device={other!r}")
+
+    def _starts(self, data: bytes, device: Device, told: dict[str, str]) -> bool:
+        """Whether a session that may run elsewhere has the provider; taken for granted where that cannot be told."""
+        options = self._options(Device("cpu"), 1, False)
+        try:
+            session = self._engine.InferenceSession(
+                data, options, providers=[(device.provider, told)], enable_fallback=0
+            )
+        except Exception:
+            return True
+        return device.provider in session.get_providers()
 
     def _hand_over(self, options: Any, location: str, content: bytes, where: str) -> None:
         """Give the engine the content of the file that the graph names, so that it looks for none."""

@@ -20,7 +20,7 @@ from aetool_exporters.judgement import EXACT, Judge, Verdict, key_of
 from aetool_exporters.operators import count_operators
 from aetool_exporters.precision import check_precision
 from aetool_exporters.reference import Reference
-from aetool_exporters.request import Exported, Exporter, ExportRequest, QuantizationOptions
+from aetool_exporters.request import DerivedExporter, Exported, Exporter, ExportRequest, QuantizationOptions
 from aetool_exporters.subclassed import with_inputs
 from aetool_runtime.atomic import check_target
 from aetool_runtime.backends import load_plugin, plugin_names
@@ -123,11 +123,7 @@ def export_reference(
     Told are every check as it is done, what the user should know, in sentences, and what the search for a budget found.
     """
     check_output(output, overwrite=options.overwrite)
-    exporters = [_exporter(name) for name in options.formats]
-    for exporter in exporters:
-        base = next((other for other in exporters if other.format == getattr(exporter, "based_on", None)), None)
-        if base is not None:
-            exporter.source = base  # type: ignore[attr-defined]
+    exporters = _exporters(options.formats)
     jobs = _jobs(exporters, options)
     samples = _checked(samples, reference) if samples is not None else synthetic_samples(reference.given)
     suite = make_suite(reference, samples)
@@ -216,6 +212,16 @@ def _jobs(exporters: Sequence[Exporter], options: ExportOptions) -> list[tuple[E
             check_precision(" or ".join(options.formats), tuple(known), precision)
     wanted = [name for name in options.precisions if options.budget is None or name == EXACT]
     return [(exporter, name) for exporter in exporters for name in wanted if name in exporter.precisions]
+
+
+def _exporters(formats: Sequence[str]) -> list[Exporter]:
+    """One for each format; those that rewrite another's files share its exporter, and so its graphs."""
+    exporters = [_exporter(name) for name in formats]
+    by_format = {exporter.format: exporter for exporter in exporters}
+    for exporter in exporters:
+        if isinstance(exporter, DerivedExporter) and exporter.based_on in by_format:
+            exporter.derive_from(by_format[exporter.based_on])
+    return exporters
 
 
 def _exporter(name: str) -> Exporter:

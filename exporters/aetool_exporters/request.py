@@ -4,12 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from aetool_exporters.reference import Reference
 from aetool_runtime.specs import Array, Artifact
 
-__all__ = ["CALIBRATION_METHODS", "Calibration", "ExportRequest", "Exported", "Exporter", "QuantizationOptions"]
+__all__ = [
+    "CALIBRATION_METHODS",
+    "Calibration",
+    "DerivedExporter",
+    "ExportRequest",
+    "Exported",
+    "Exporter",
+    "QuantizationOptions",
+]
 
 CALIBRATION_METHODS = ("minmax", "entropy", "percentile", "mse")
 
@@ -108,5 +116,23 @@ class Exporter(Protocol):
         Raises:
             UnsupportedOperatorError: an operation without a counterpart; names it, and the layer where known.
             ConversionError: anything else that the converter could not do.
+        """
+        ...
+
+
+@runtime_checkable
+class DerivedExporter(Exporter, Protocol):
+    """An exporter that rewrites the files of another format.
+
+    Attributes:
+        based_on: the name of that format.
+    """
+
+    based_on: str
+
+    def derive_from(self, source: Exporter) -> None:
+        """From now on take the files from ``source``, which the same export asks for the other format, too.
+
+        Without this call they are made by an exporter of its own.
         """
         ...

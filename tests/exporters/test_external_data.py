@@ -16,6 +16,10 @@ from tests.exporters.keras_models import compose, sample
 
 import aetool_exporters.pipeline as flow
 from aetool_exporters import ExportOptions, Samples, export
+from aetool_exporters.budget import Budget, HeldOut
+from aetool_exporters.budget.latency import measure_latency
+from aetool_exporters.budget.meter import Meter
+from aetool_exporters.drift import find_drift
 from aetool_exporters.onnx import OnnxExporter
 from aetool_exporters.ort import OrtExporter
 from aetool_exporters.reference import Reference
@@ -23,6 +27,7 @@ from aetool_exporters.request import Exported, ExportRequest
 from aetool_exporters.tflite import TfliteExporter
 from aetool_runtime import Autoencoder, open_bundle
 from aetool_runtime.backends import load_backend, load_graph
+from aetool_runtime.bundle import Bundle
 from aetool_runtime.errors import BackendError, ConversionError, DigestError, UnsafeError
 from aetool_runtime.specs import Array, Artifact
 
@@ -116,6 +121,37 @@ def test_damage_beside_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         open_bundle(tmp_path / "b")
 
 
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """With weights beside every graph."""
+    options = ExportOptions(formats=("onnx",))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(flow, "_exporter", lambda name: OnnxExporter(TINY))
+        samples = Samples.of(sample(reference(), 32))
+        target = tmp_path_factory.mktemp("external") / "b"
+        return export(reference().encoder, reference().decoder, target, samples=samples, options=options)
+
+
+def test_its_layers_can_be_walked(bundle: Bundle) -> None:
+    artifact = bundle.manifest.artifacts[0]
+    assert artifact.external_data
+    report = find_drift(bundle, reference(), artifact, Samples.of(sample(reference(), 8)))
+    assert [row.name for row in report.layers] == [
+        layer.name for layer in reference().encoder.layers if type(layer) in (layers.Conv2D, layers.Dense)
+    ]
+    assert report.first is None
+    assert report.engine_snr > 90
+
+
+def test_a_budget_can_be_measured_on_it() -> None:
+    samples = sample(reference(), 8)
+    meter = Meter(reference(), Budget.parse("psnr:0.1"), HeldOut(samples, peak=4.0))
+    beside, whole = exported(TINY), exported(1 << 30)
+    assert meter.measure(beside) == meter.measure(whole)
+    assert meter.measure(beside).loss == pytest.approx(0.0, abs=1e-3)
+    assert set(measure_latency({"beside": beside}, samples[:1])) == {"beside"}
+
+
 def load(artifact: Artifact, files: dict[str, bytes]) -> Array:
     graph = load_graph(load_backend("onnxruntime"), artifact, files.__getitem__, device="cpu", threads=1)
     return graph.run(sample(reference(), 2))[0]
@@ -173,7 +209,7 @@ def test_a_manifest_that_does_not_name_the_file_is_refused() -> None:
 
 def test_what_holds_less_than_2_gib_is_refused_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
     ort = OrtExporter()
-    ort.source = OnnxExporter(TINY)
+    ort.derive_from(OnnxExporter(TINY))
     with pytest.raises(ConversionError, match="which is what an ORT file holds"):
         ort.export(reference(), ExportRequest("m"))
     monkeypatch.setattr("aetool_exporters.tflite.exporter.LARGEST", TINY)

@@ -35,7 +35,8 @@ def exported(precision: str) -> tuple[Exported, Exported]:
     options = QuantizationOptions(calibration=Calibration(lambda: iter([sample(reference, 16)])))
     request = ExportRequest("m", precision, quantization=options)
     exporter = OrtExporter()
-    exporter.source = source = OnnxExporter()
+    source = OnnxExporter()
+    exporter.derive_from(source)
     return source.export(reference, request), exporter.export(reference, request)
 
 

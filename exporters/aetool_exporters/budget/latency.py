@@ -10,7 +10,7 @@ from contextlib import ExitStack
 import numpy as np
 
 from aetool_exporters.request import Exported
-from aetool_runtime.backends import available_backends
+from aetool_runtime.backends import available_backends, load_graph
 from aetool_runtime.errors import UnavailableError
 from aetool_runtime.specs import Array
 
@@ -49,7 +49,7 @@ def _loaded(exported: Exported, sample: Array, stack: ExitStack) -> Callable[[],
     artifact = exported.artifacts[-1]
     try:
         backend = available_backends(artifact.format)[0]
-        graph = backend.load(exported.files[artifact.path], artifact, device="cpu", threads=1)
+        graph = load_graph(backend, artifact, exported.tried(artifact), device="cpu", threads=1)
     except (UnavailableError, IndexError):
         return None
     stack.callback(graph.close)

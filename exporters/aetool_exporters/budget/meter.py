@@ -32,7 +32,7 @@ from aetool_exporters.budget.metrics import (
 from aetool_exporters.budget.suitability import HeldOut, check_suitable, gives_back
 from aetool_exporters.reference import Reference
 from aetool_exporters.request import Exported
-from aetool_runtime.backends import Backend, Graph, available_backends
+from aetool_runtime.backends import Backend, Graph, available_backends, load_graph
 from aetool_runtime.errors import DependencyError, InputError
 from aetool_runtime.parity import output_scale, signal_to_noise
 from aetool_runtime.specs import Array, Artifact, OutputScale
@@ -131,7 +131,7 @@ class Meter:
         with ExitStack() as stack:
             graphs: dict[str, tuple[Artifact, Graph]] = {}
             for role, artifact in artifacts.items():
-                graph = backend.load(exported.files[artifact.path], artifact, device=device, threads=1)
+                graph = load_graph(backend, artifact, exported.tried(artifact), device=device, threads=1)
                 stack.callback(graph.close)
                 graphs[role] = (artifact, graph)
             if self.budget.metric.of == "latent":

@@ -10,6 +10,7 @@ import onnx
 import onnxruntime
 
 from aetool_exporters.drift.trace import Constant, Grid, Tensor, Trace
+from aetool_runtime.backends.onnx_scan import check_external_data, refuse_external_data
 from aetool_runtime.errors import BackendError
 from aetool_runtime.specs import Array, Artifact
 
@@ -20,7 +21,7 @@ _FATAL_ONLY = 4
 _SMALL = (np.int8, np.uint8, np.int16, np.uint16)  # stand for real values, or for nothing that a layer returns
 
 
-def trace_onnx(data: bytes, artifact: Artifact, array: Array) -> Trace:
+def trace_onnx(data: bytes, artifact: Artifact, array: Array, beside: bytes | None = None) -> Trace:
     """Run a graph and keep everything.
 
     A pair of QuantizeLinear and DequantizeLinear makes no tensor of its own: the tensor before it has the values that
@@ -28,16 +29,23 @@ def trace_onnx(data: bytes, artifact: Artifact, array: Array) -> Trace:
 
     Args:
         array: real values [n, …].
+        beside: the content of ``artifact.external_data``.
 
     Raises:
         BackendError: ONNX Runtime cannot load or run the graph.
+        UnsafeError: a tensor of the graph points elsewhere.
     """
+    location, where = (artifact.external_data or "").rpartition("/")[2], f"{artifact} ({artifact.path})"
+    if beside is None:
+        refuse_external_data(data, where)
+    else:
+        check_external_data(data, location, len(beside), where)
     model = onnx.load_from_string(data)
-    constants = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
+    constants = {tensor.name: _values(tensor, beside) for tensor in model.graph.initializer}
     names = [name for node in model.graph.node for name in node.output if name]
     given = artifact.inputs[0]
     try:
-        met = _run_all(model, names, {given.name: given.stored(array)})
+        met = _run_all(model, names, {given.name: given.stored(array)}, {} if beside is None else {location: beside})
     except Exception as error:  # the engine's own
         raise BackendError(f"ONNX Runtime failed ({error})", where=str(artifact)) from error
     reader = _Reader(constants, met | {given.name: given.stored(array)}, given.name)
@@ -46,13 +54,25 @@ def trace_onnx(data: bytes, artifact: Artifact, array: Array) -> Trace:
     return Trace(tuple(reader.tensors), {spec.name: reader.places[spec.name] for spec in artifact.outputs})
 
 
-def _run_all(model: Any, names: list[str], feed: dict[str, Array]) -> dict[str, Array]:
+def _values(tensor: onnx.TensorProto, beside: bytes | None) -> Array:
+    """A constant, wherever it lies."""
+    if beside is None or not tensor.external_data:
+        return np.asarray(onnx.numpy_helper.to_array(tensor))
+    told = {entry.key: entry.value for entry in tensor.external_data}
+    dtype = onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type)
+    start, length = int(told["offset"]), int(told["length"])
+    return np.frombuffer(memoryview(beside)[start : start + length], dtype).reshape(tuple(tensor.dims))
+
+
+def _run_all(model: Any, names: list[str], feed: dict[str, Array], beside: Mapping[str, bytes]) -> dict[str, Array]:
     present = {output.name for output in model.graph.output}
     model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names if name not in present)
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.intra_op_num_threads = 1
     options.log_severity_level = _FATAL_ONLY
+    for location, content in beside.items():
+        options.add_external_initializers_from_files_in_memory([location], [content], [len(content)])
     session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
     outputs = [output.name for output in session.get_outputs()]
     return dict(zip(outputs, session.run(outputs, feed), strict=True))

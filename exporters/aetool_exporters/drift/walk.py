@@ -18,7 +18,7 @@ from aetool_exporters.drift.trace import Trace
 from aetool_exporters.judgement import EXACT
 from aetool_exporters.reference import Reference
 from aetool_exporters.verification import check_tensors
-from aetool_runtime.backends import available_backends
+from aetool_runtime.backends import available_backends, load_graph
 from aetool_runtime.bundle import Bundle
 from aetool_runtime.errors import DependencyError, UsageError
 from aetool_runtime.parity import MAX_SNR
@@ -96,7 +96,7 @@ def _few(program: Program, values: Array, artifact: Artifact, reference: Referen
 
 
 def _walk(bundle: Bundle, program: Program, artifact: Artifact, array: Array) -> _Side:
-    trace = _trace(bundle.read(artifact.path), artifact, array)
+    trace = _trace(bundle, artifact, array)
     confident = _confident(artifact)
     return _Side(trace, align(program, trace, array, confident=confident, doubtful=_DOUBTFUL * confident))
 
@@ -105,12 +105,14 @@ def _confident(artifact: Artifact) -> float:
     return _CONFIDENT.get(artifact.precision, _CONFIDENT_OTHERWISE)
 
 
-def _trace(data: bytes, artifact: Artifact, array: Array) -> Trace:
+def _trace(bundle: Bundle, artifact: Artifact, array: Array) -> Trace:
+    data = bundle.read(artifact.path)
+    beside = bundle.read(artifact.external_data) if artifact.external_data else None
     try:
         if artifact.format == "onnx":
             from aetool_exporters.drift.onnx_trace import trace_onnx
 
-            return trace_onnx(data, artifact, array)
+            return trace_onnx(data, artifact, array, beside)
         if artifact.format == "tflite":
             from aetool_exporters.drift.tflite_trace import trace_tflite
 
@@ -143,7 +145,7 @@ def _engine(
     # Engines may round differently, which is worth as much as the steps are coarse.
     wanted = min(_ENGINE, judge.ratio(slot, fit.values) - _ROUNDING)
     for backend in available_backends(artifact.format):
-        graph = backend.load(bundle.read(artifact.path), artifact, device="cpu", threads=1)
+        graph = load_graph(backend, artifact, bundle.read, device="cpu", threads=1)
         try:
             met = spec.real(graph.run(given.stored(array))[0])
         finally:

@@ -13,7 +13,7 @@ __all__ = ["OrtExporter"]
 
 
 class OrtExporter:
-    """ONNX → ORT. See ``Exporter``.
+    """ONNX → ORT. See ``DerivedExporter``.
 
     Beside the graphs stands the list of operations, with their types, that a build of ONNX Runtime for them needs:
     ``--include_ops_by_config`` of its build script takes it.
@@ -21,11 +21,14 @@ class OrtExporter:
 
     format = "ort"
     precisions = OnnxExporter.precisions
-    based_on = "onnx"
-    """Whose graphs these are: the pipeline gives the exporter of that format, if it is asked for, as ``source``."""
+    based_on = OnnxExporter.format
 
     def __init__(self) -> None:
-        self.source: Exporter = OnnxExporter()
+        self._source: Exporter = OnnxExporter()
+
+    def derive_from(self, source: Exporter) -> None:
+        """See ``DerivedExporter``."""
+        self._source = source
 
     def export(self, reference: Reference, request: ExportRequest) -> Exported:
         """Convert every role to ``ort/ROLE.PRECISION.ort``.
@@ -39,7 +42,7 @@ class OrtExporter:
         except ImportError as error:
             hint = "pip install 'aetool[cpu,export]'"
             raise DependencyError(f"ORT files cannot be written here ({error})", hint=hint) from error
-        found = self.source.export(reference, request)
+        found = self._source.export(reference, request)
         if any(artifact.external_data for artifact in found.artifacts):
             raise ConversionError(
                 "the graph takes 2 GiB or more", expected="less, which is what an ORT file holds", hint="leave ORT out"

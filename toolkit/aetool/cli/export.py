@@ -93,11 +93,10 @@ def command(
     aetool export model --tflite --max-drop psnr:0.5
     """
     from aetool_exporters.frugal import give_memory_back
-
-    give_memory_back()
     from aetool_exporters.pipeline import ExportOptions, check_output
     from aetool_exporters.triton import check_repository
 
+    give_memory_back()
     target = output or Path(f"{model.stem}.aepkg")
     check_name(name or model.stem)
     options = ExportOptions(

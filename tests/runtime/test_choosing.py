@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import types
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +18,7 @@ from tests.runtime.tiny import Affine, bundle_of, onnx_files, samples, write_bun
 
 from aetool_runtime import Autoencoder, open_bundle
 from aetool_runtime.bundle import Bundle
-from aetool_runtime.choosing import cache, candidates
+from aetool_runtime.choosing import cache, candidates, measuring
 from aetool_runtime.choosing.candidates import Candidate, Wish, find_candidates
 from aetool_runtime.choosing.choice import choose, pick, slower_reductions
 from aetool_runtime.choosing.measuring import Measurement, measure
@@ -281,6 +282,40 @@ def test_the_hopeless_are_left_early_and_a_table_keeps_them(engines: Engines, cl
         spent = {m.candidate.backend: m.calls * (m.p50 or 0) for m in found}
         assert (spent["b"] < spent["a"] / 2) is not every
         assert clock.now - begun <= 2.1
+
+
+def test_most_of_the_time_goes_to_those_that_are_hard_to_tell_apart(
+    engines: Engines, clock: Clock, plain: Bundle
+) -> None:
+    engines(a=Script(call=speeds(one=1.02e-3)), b=Script(call=speeds(one=1e-3)), behind=Script(call=speeds(one=1.3e-3)))
+    found = measure(plain, find_candidates(plain, Wish(threads=1)), batch_size=1, budget=2.0, clock=clock)
+    spent = {m.candidate.backend: m.calls * (m.p50 or 0) for m in found}
+    assert spent["behind"] < spent["a"] / 2
+    assert spent["a"] == pytest.approx(spent["b"], rel=0.1)
+
+
+@pytest.mark.parametrize(("threads", "waits"), [(1, False), (2, True)])
+def test_who_comes_after_several_threads_waits_until_they_sleep(
+    engines: Engines, clock: Clock, plain: Bundle, monkeypatch: pytest.MonkeyPatch, threads: int, waits: bool
+) -> None:
+    waited: list[float] = []
+    monkeypatch.setattr(measuring, "let_threads_sleep", lambda: waited.append(clock.now))
+    engines(a=Script(call=speeds(one=1e-3, two=1e-3)), b=Script(call=speeds(one=1e-3, two=1e-3)))
+    measure(plain, find_candidates(plain, Wish(threads=threads)), batch_size=1, budget=1.0, clock=clock)
+    assert (len(set(waited)) == 24) is waits, "twelve turns of each, and time goes on between them"
+
+
+def test_a_process_whose_threads_sleep_is_waited_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    slept: list[float] = []
+    used = iter([0.0, 0.002, 0.002, 0.004, 0.004, 0.004, 0.004, 0.006])
+    fake = types.SimpleNamespace(process_time=lambda: next(used), sleep=slept.append)
+    monkeypatch.setattr(measuring, "time", fake)
+    measuring.let_threads_sleep()
+    assert len(slept) == 3
+    busy = iter(range(1000))
+    monkeypatch.setattr(measuring, "time", types.SimpleNamespace(process_time=lambda: next(busy), sleep=slept.append))
+    measuring.let_threads_sleep()
+    assert sum(slept[3:]) == pytest.approx(0.05), "a program's own threads may never sleep"
 
 
 def test_percentiles_are_over_all_calls(engines: Engines, clock: Clock, plain: Bundle) -> None:

@@ -17,7 +17,7 @@ from tests.runtime.test_reduced_precision import integer_bundle
 from tests.runtime.tiny import OPENVINO, Affine, artifact_of, onnx_graph, samples, write_bundle
 
 from aetool_runtime import Autoencoder, open_bundle, self_test
-from aetool_runtime.backends.openvino import OpenVinoBackend, _import_engine
+from aetool_runtime.backends.openvino import OpenVinoBackend, _import_engine, _reason
 from aetool_runtime.errors import UnsafeError
 
 needs_openvino = pytest.mark.skipif(not OPENVINO, reason="pip install 'aetool[openvino]'")
@@ -55,6 +55,27 @@ def test_openvino_itself_is_loaded_without_telemetry() -> None:
         "assert 'openvino' in sys.modules; assert 'openvino_telemetry' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+# --- what it refuses ---
+
+REASONS = {
+    "the last line, not the places": (
+        "Exception from src/inference/src/cpp/core.cpp:117:\nException from src/inference/src/dev/plugin.cpp:54:\n"
+        "Check 'parent->getType() == Type::Input' failed at src/plugins/intel_cpu/src/nodes/rnn.cpp:933:\n"
+        "GRUSequence node with name 'GRU_1' expects Constant for port 3\n\n\n",
+        "GRUSequence node with name 'GRU_1' expects Constant for port 3",
+    ),
+    "a place, where there is nothing else": ("\nException from core.cpp:1:\n", "Exception from core.cpp:1:"),
+    "one line": ("no such node", "no such node"),
+    "nothing": ("", "RuntimeError"),
+    "not all of it": ("x" * 1000, "x" * 300),
+}
+
+
+@pytest.mark.parametrize(("message", "reason"), REASONS.values(), ids=REASONS)
+def test_the_reason_is_taken_from_what_openvino_says(message: str, reason: str) -> None:
+    assert _reason(RuntimeError(message)) == reason
 
 
 # --- what it computes ---

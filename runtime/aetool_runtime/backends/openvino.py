@@ -57,7 +57,7 @@ class OpenVinoBackend:
             first = make()
         except Exception as error:
             raise BackendError(
-                f"OpenVINO {self._engine.__version__} cannot load the graph ({_first_line(error)})",
+                f"OpenVINO {self._engine.__version__} cannot load the graph ({_reason(error)})",
                 where=where,
                 hint="update openvino, or use backend='onnxruntime'",
             ) from error
@@ -79,7 +79,7 @@ class OpenVinoGraph:
             finally:
                 self._requests.give(request)
         except Exception as error:
-            raise BackendError(f"OpenVINO failed ({_first_line(error)})", where=self._where) from error
+            raise BackendError(f"OpenVINO failed ({_reason(error)})", where=self._where) from error
 
     def close(self) -> None:
         self._requests.close()
@@ -139,5 +139,8 @@ def _import_engine() -> Any:
     return openvino
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0][:300]
+def _reason(error: Exception) -> str:
+    """The last line of those that do not only tell the place in OpenVINO's own code: the first ones do."""
+    lines = [line.strip() for line in str(error).splitlines()]
+    told = [line for line in lines if line and not line.startswith(("Exception from ", "Check '"))]
+    return (told[-1] if told else next(filter(None, lines), type(error).__name__))[:300]

@@ -11,6 +11,8 @@ said that worse results will do. That is said with ``min_snr`` or ``precision``.
 How it is measured. One call is a batch through the encoder and then through the decoder (through what there is of
 them), as callers of ``Autoencoder`` see it: checks, conversions and copies included. Every candidate runs once
 unmeasured, and so does each of its turns. They take turns, in another order each time, so that a machine that drifts
-drifts for all; a turn is many calls, each timed. Compared are medians over all calls of all turns. Among candidates
-within 1 % of the best, the one with the fewest threads is taken, of several the first in the bundle's order.
+drifts for all; a turn is many calls, each timed, and ends when the engine's threads sleep. Compared are medians over
+all calls of all turns. A choice leaves out who is far behind after the first turns, and who is behind by a tenth after
+half of them: most of the time goes to those that are hard to tell apart. Among candidates within 1 % of the best, the
+one with the fewest threads is taken, of several the first in the bundle's order.
 """

@@ -16,13 +16,14 @@ from aetool_runtime.errors import UnavailableError
 from aetool_runtime.runner import Runner, make_runner
 from aetool_runtime.specs import Array
 
-__all__ = ["Clock", "Measurement", "measure"]
+__all__ = ["Clock", "Measurement", "let_threads_sleep", "measure"]
 
 Clock = Callable[[], float]
 _TURNS = 12
 _LEAST_TURNS = 3
 _MOST_CALLS = 2000  # in one turn
-_HOPELESS = 1.5  # times the best median: after the first turns a choice leaves those out
+_HOPELESS = {3: 1.5, 6: 1.1}  # after so many turns a choice leaves out who takes so many times the best median
+_TICK, _TICKS = 2e-3, 25  # seconds; how often at most one is waited
 
 
 @dataclass(frozen=True)
@@ -168,10 +169,24 @@ def _take_turns(contenders: Sequence[_Contender], array: Array, end: float, cloc
             if left <= 0 and all(other.seconds for other in contenders):
                 return
             _take_turn(contender, array, max(0.0, left) / (len(running) * (_TURNS - turn)), clock)
-        if turn + 1 >= _LEAST_TURNS and not every and len(running) > 1:
+            if contender.candidate.threads != 1:
+                let_threads_sleep()
+        if turn + 1 in _HOPELESS and not every and len(running) > 1:
             best = min(contender.median for contender in running)
-            running = [contender for contender in running if contender.median <= _HOPELESS * best]
+            running = [contender for contender in running if contender.median <= _HOPELESS[turn + 1] * best]
         if turn + 1 >= _LEAST_TURNS and not every and len(running) == 1:
+            return
+
+
+def let_threads_sleep() -> None:
+    """Until no thread of this process runs, or for 50 ms.
+
+    ONNX Runtime's go on looking for work for some 30 ms after a call, and would take a core from who comes next.
+    """
+    for _ in range(_TICKS):
+        before = time.process_time()
+        time.sleep(_TICK)
+        if time.process_time() - before < _TICK / 10:
             return
 
 

@@ -53,7 +53,7 @@ def test_presets():
     [
         (
             "[modle]\n",
-            "modle is not known; expected one of data, model, latent, task, corruption, penalty, compression, balance, training",
+            "modle is not known; expected one of data, model, latent, task, corruption, penalty, compression, balance",
         ),
         ("[model]\n", "model.family is missing; expected dense, linear, conv1d, conv2d, recurrent, text, custom"),
         (

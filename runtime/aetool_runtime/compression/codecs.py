@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -94,13 +95,18 @@ class CodecRunner:
         Args:
             samples: [samples, …sample], raw units.
         """
+        bias, inverse = self._inverse
+        return np.asarray(((self._patches(samples / self._output_unit) - bias) @ inverse) * self.codec.unit)
+
+    @cached_property
+    def _inverse(self) -> tuple[Numbers, Numbers]:
+        """The linear step's bias for a patch, and the matrix that undoes its weights."""
         step = self.codec.steps[0]
         assert isinstance(step, Dense | Convolution)  # reading.py refuses others
         scale = step.rescaling.multiplier * 2.0 ** -step.rescaling.shift.astype(np.float64)
-        patches = self._patches(samples / self._output_unit) - _per_patch(step.bias * scale, step)
-        rows = (step.weights * scale).astype(np.float64)
-        rows = np.moveaxis(rows, -2, 0).reshape(rows.shape[-2], -1)
-        return np.asarray((patches @ np.linalg.pinv(rows)) * self.codec.unit)
+        rows = np.moveaxis(step.weights * scale, -2, 0).reshape(step.weights.shape[-2], -1)
+        inverse: Numbers = np.asarray(np.linalg.pinv(rows), np.float64)
+        return _per_patch(step.bias * scale, step), inverse
 
     def _patches(self, output: Numbers) -> Numbers:
         """What the linear step returned: [samples, …positions, what one position of the latent became]."""

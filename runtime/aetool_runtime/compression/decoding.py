@@ -14,7 +14,7 @@ from aetool_runtime.compression.fields import Cursor
 from aetool_runtime.compression.header import Header
 from aetool_runtime.specs import Array
 
-__all__ = ["ChunkDecoder", "values_of"]
+__all__ = ["MAX_STEP", "ChunkDecoder", "counted", "values_of"]
 
 MAX_STEP = 2**21 - 1
 
@@ -50,7 +50,7 @@ class ChunkDecoder:
             found = predictive.decode(fields, samples, header.shape, self.coder, self.compression.residual)
         else:
             found = self._by_codec(header, samples, scaling, self.runners[body.path - FIRST_CODEC], fields)
-        numbers = _counted(np.clip(found, *scaling.limits).astype(np.int32), header, body.count)
+        numbers = counted(np.clip(found, *scaling.limits).astype(np.int32), header, body.count)
         check_content(numbers, body, where)
         return values_of(numbers, header, scaling)
 
@@ -60,7 +60,7 @@ class ChunkDecoder:
         data = fields.take(samples * header.sample_values * dtype.itemsize)
         fields.end()
         values = np.frombuffer(data, dtype.newbyteorder("<")).reshape(samples, *header.shape)
-        return _counted(values.astype(dtype), header, body.count)
+        return counted(values.astype(dtype), header, body.count)
 
     def _by_codec(
         self, header: Header, samples: int, scaling: Scaling, runner: CodecRunner, fields: Cursor
@@ -88,7 +88,7 @@ class ChunkDecoder:
         return found
 
 
-def _counted(values: Array, header: Header, count: int) -> Array:
+def counted(values: Array, header: Header, count: int) -> Array:
     """Without the surplus rows of the last sample."""
     return values.reshape(-1, *header.shape[1:])[:count] if header.rows else values
 

@@ -58,7 +58,7 @@ private:
     };
 
     static StreamHeader with_promise(StreamHeader header, const Options& options) {
-        if (options.max_error) header.max_error = static_cast<std::uint64_t>(*options.max_error);
+        if (options.max_error) header.max_error = static_cast<double>(*options.max_error);
         return header;
     }
 

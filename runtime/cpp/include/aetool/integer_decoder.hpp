@@ -147,14 +147,32 @@ private:
 
     static std::int64_t floor_divide(std::int64_t a, std::int64_t b) noexcept { return a >= 0 ? a / b : -((-a + b - 1) / b); }
 
+    // The largest Σ |w| that meets in one place of each output channel: of a transposed convolution, places of the kernel
+    // with the same remainders modulo the stride.
+    static std::vector<std::int64_t> meeting_sums(const Step& step) {
+        std::map<std::size_t, std::vector<std::int64_t>> groups;
+        for (std::size_t i = 0; i < step.weights.size(); ++i) {
+            std::size_t tap = i / (step.in * step.out), group = 0;
+            for (std::size_t d = step.kernel.size(); step.op == Step::Op::conv_transposed && d-- > 0; tap /= step.kernel[d]) {
+                group = group * std::min(step.stride[d], step.kernel[d]) + tap % step.kernel[d] % step.stride[d];
+            }
+            std::vector<std::int64_t>& sums = groups.try_emplace(group, step.out, 0).first->second;
+            sums[i % step.out] += std::abs(static_cast<int>(step.weights[i]));
+        }
+        std::vector<std::int64_t> largest(step.out, 0);
+        for (const auto& entry : groups) {
+            for (std::size_t o = 0; o < step.out; ++o) largest[o] = std::max(largest[o], entry.second[o]);
+        }
+        return largest;
+    }
+
     void check_bounds(const Step& step) const {
         const std::int64_t largest = ranges_[step.inputs[0]];
         switch (step.op) {
             case Step::Op::dense:
             case Step::Op::conv:
             case Step::Op::conv_transposed: {
-                std::vector<std::int64_t> sums(step.out, 0);
-                for (std::size_t i = 0; i < step.weights.size(); ++i) sums[i % step.out] += std::abs(static_cast<int>(step.weights[i]));
+                const std::vector<std::int64_t> sums = meeting_sums(step);
                 for (std::size_t o = 0; o < step.out; ++o) {
                     const std::int64_t room = limit - 1 - std::llabs(step.bias[o]);
                     want(room >= 0 && (largest == 0 || sums[o] <= room / largest), "may reach 2^31");

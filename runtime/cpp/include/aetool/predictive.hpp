@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <optional>
+#include <utility>
 #include <vector>
 
 #include "aetool/compression.hpp"
@@ -37,15 +39,76 @@ struct SeriesView {
 constexpr std::int64_t step_limit = (std::int64_t{1} << 21) - 1;
 constexpr std::int64_t value_limit = std::int64_t{1} << 31;
 
-inline std::uint64_t read_step(Cursor& cursor) {
-    const std::uint64_t step = cursor.varint();
-    if (step % 2 == 0 || step > static_cast<std::uint64_t>(step_limit)) throw Error(Refusal::damaged, "a step that is even or too large");
-    return step;
+inline std::int64_t read_zigzag(Cursor& cursor) {
+    const std::uint64_t code = cursor.varint();
+    if (code > 0xFFFFFFFFULL) throw Error(Refusal::damaged, "a number beyond 32 bits");
+    return (code & 1) != 0 ? -static_cast<std::int64_t>(code / 2) - 1 : static_cast<std::int64_t>(code / 2);
+}
+
+// What a chunk may bring beside its predictors.
+struct Extras {
+    std::vector<std::int64_t> palette;
+    std::size_t lag = 0;  // 0: none
+    std::optional<EntropyTable> table;
+
+    static Extras read(Cursor& cursor, unsigned flags, std::size_t time) {
+        Extras extras;
+        if ((flags & 1) != 0) read_palette(cursor, extras.palette);
+        if ((flags & 2) != 0) {
+            const std::uint64_t lag = cursor.varint();
+            if (lag < 1 || lag > std::max<std::size_t>(time - 1, 1)) throw Error(Refusal::damaged, "a lag out of range");
+            extras.lag = static_cast<std::size_t>(lag);
+        }
+        if ((flags & 4) != 0) extras.table = read_table(cursor);
+        return extras;
+    }
+
+private:
+    static void read_palette(Cursor& cursor, std::vector<std::int64_t>& palette) {
+        const std::uint64_t count = cursor.varint();
+        if (count < 2 || count > 65536 || count > cursor.left()) throw Error(Refusal::damaged, "a palette out of range");
+        palette.push_back(read_zigzag(cursor));
+        while (palette.size() < count) {
+            const std::uint64_t more = cursor.varint();
+            if (more < 1 || more > 0xFFFFFFFFULL) throw Error(Refusal::damaged, "a palette out of order");
+            palette.push_back(palette.back() + static_cast<std::int64_t>(more));
+            if (palette.back() >= value_limit) throw Error(Refusal::damaged, "a palette out of range");
+        }
+        if (palette.front() <= -value_limit) throw Error(Refusal::damaged, "a palette out of range");
+    }
+
+    static EntropyTable read_table(Cursor& cursor) {
+        const std::int64_t low = read_zigzag(cursor);
+        const std::uint64_t count = cursor.varint();
+        if (count < 2 || count > 4096 || low + static_cast<std::int64_t>(count) - 2 >= value_limit) throw Error(Refusal::damaged, "a table out of range");
+        std::vector<std::uint32_t> frequencies;
+        std::uint64_t sum = 0;
+        while (frequencies.size() < count) {
+            const std::uint64_t frequency = cursor.varint();
+            if (frequency < 1 || frequency > precision_total) throw Error(Refusal::damaged, "a table out of range");
+            sum += frequency;
+            frequencies.push_back(static_cast<std::uint32_t>(frequency));
+        }
+        if (sum != precision_total) throw Error(Refusal::damaged, "a table of another sum");
+        return EntropyTable(low, std::move(frequencies));
+    }
+};
+
+inline Coder with_table(EntropyTable table) {
+    EntropyModel model;
+    model.map = {0};
+    std::vector<EntropyTable> tables;
+    tables.push_back(std::move(table));
+    return Coder(std::move(tables), {model});
 }
 
 // The payload of a chunk → r · n', not yet clamped, in the order of the samples.
 inline std::vector<std::int64_t> decode_predictive(Cursor& cursor, const Compression& compression, std::size_t samples, const Sizes& shape) {
-    const auto r = static_cast<std::int64_t>(read_step(cursor));
+    const std::uint64_t given_step = cursor.varint();
+    if (given_step < 1 || given_step > static_cast<std::uint64_t>(step_limit)) throw Error(Refusal::damaged, "a step out of range");
+    const auto r = static_cast<std::int64_t>(given_step);
+    const unsigned flags = cursor.u8();
+    if (flags > 7) throw Error(Refusal::damaged, "unknown extras");
     const std::size_t dimensions = cursor.u8();
     if (dimensions < 1 || dimensions > shape.size()) throw Error(Refusal::damaged, "dimensions of time out of range");
     const unsigned exponent = cursor.u8();
@@ -60,8 +123,11 @@ inline std::vector<std::int64_t> decode_predictive(Cursor& cursor, const Compres
         if (order > 32 || predictor.shift > 15) throw Error(Refusal::damaged, "a predictor out of range");
         for (std::size_t k = 0; k < order; ++k) predictor.taps.push_back(static_cast<std::int16_t>(cursor.u16()));
     }
-    const std::vector<std::int32_t> coded = compression.coder.decode(cursor, {1, view.series * view.time, 1}, compression.residual);
-    std::vector<std::int64_t> out(coded.size()), line(view.time);
+    const Extras extras = Extras::read(cursor, flags, view.time);
+    const std::vector<std::size_t> coded_shape = {1, view.series * view.time, 1};
+    const std::vector<std::int32_t> coded = extras.table ? with_table(*extras.table).decode(cursor, coded_shape, 0)
+                                                         : compression.coder.decode(cursor, coded_shape, compression.residual);
+    std::vector<std::int64_t> out(coded.size()), line(view.time), sums(view.time);
     const std::size_t block = std::size_t{1} << exponent;
     for (std::size_t s = 0; s < view.series; ++s) {
         const Predictor& predictor = predictors[each == 1 ? s : 0];
@@ -72,7 +138,14 @@ inline std::vector<std::int64_t> decode_predictive(Cursor& cursor, const Compres
             if (value <= -value_limit || value >= value_limit) throw Error(Refusal::damaged, "a value beyond 32 bits");
             if (t == 0) first = value;
             line[i] = value;
-            out[i * view.series + s] = value * r;
+            sums[i] = value + (extras.lag > 0 && i >= extras.lag ? sums[i - extras.lag] : 0);
+            if (sums[i] <= -value_limit || sums[i] >= value_limit) throw Error(Refusal::damaged, "a value beyond 32 bits");
+            std::int64_t n = sums[i];
+            if (!extras.palette.empty()) {
+                if (n < 0 || n >= static_cast<std::int64_t>(extras.palette.size())) throw Error(Refusal::damaged, "no number of the palette");
+                n = extras.palette[static_cast<std::size_t>(n)];
+            }
+            out[i * view.series + s] = n * r;
         }
     }
     return out;
@@ -115,7 +188,7 @@ inline Bytes encode_predictive(const std::vector<std::int64_t>& n, const Compres
     const bool each = view.series <= 256;
     Bytes out;
     put_varint(out, static_cast<std::uint64_t>(r));
-    out.insert(out.end(), {1, static_cast<std::uint8_t>(exponent), static_cast<std::uint8_t>(each ? 1 : 0)});
+    out.insert(out.end(), {0, 1, static_cast<std::uint8_t>(exponent), static_cast<std::uint8_t>(each ? 1 : 0)});
     std::vector<std::vector<std::int64_t>> lines(view.series, std::vector<std::int64_t>(view.time));
     for (std::size_t i = 0; i < n.size(); ++i) {
         const std::int64_t half = r / 2;

@@ -67,7 +67,7 @@ struct StreamHeader {
     std::optional<double> grid;  // float32: what 1 stands for; else the bundle's output unit
     std::int64_t multiplier = 1;
     unsigned shift = 0;
-    std::optional<std::uint64_t> max_error;  // in grid steps
+    std::optional<double> max_error;  // what the compressor promised: raw units; whole for integers
     std::optional<Picture> picture;
     Bytes attachment;
 
@@ -87,13 +87,12 @@ struct StreamHeader {
         out.push_back(static_cast<std::uint8_t>(shape.size()));
         for (const std::int64_t size : shape) put_varint(out, static_cast<std::uint64_t>(size));
         if (grid) {
-            std::uint64_t bits = 0;
-            std::memcpy(&bits, &*grid, sizeof bits);
-            detail::put(out, bits, 8);
+            put_double(out, *grid);
             put_varint(out, static_cast<std::uint64_t>(multiplier));
             out.push_back(static_cast<std::uint8_t>(shift));
         }
-        if (max_error) put_varint(out, *max_error + 1);
+        if (max_error && type == SampleType::float32) put_double(out, *max_error);
+        if (max_error && type != SampleType::float32) put_varint(out, static_cast<std::uint64_t>(*max_error));
         if (picture) {
             for (const std::int64_t size : {picture->height, picture->width, picture->halo}) put_varint(out, static_cast<std::uint64_t>(size));
         }
@@ -102,6 +101,13 @@ struct StreamHeader {
             out.insert(out.end(), attachment.begin(), attachment.end());
         }
         return out;
+    }
+
+private:
+    static void put_double(Bytes& out, double value) {
+        std::uint64_t bits = 0;
+        std::memcpy(&bits, &value, sizeof bits);
+        detail::put(out, bits, 8);
     }
 };
 
@@ -142,6 +148,14 @@ public:
         std::uint8_t byte = 0;
         return source_(&byte, 1) == 0;
     }
+    double f64() {
+        double value = 0;
+        std::uint64_t bits = 0;
+        const std::uint8_t* at = take(8);
+        for (int i = 7; i >= 0; --i) bits = bits << 8 | at[i];
+        std::memcpy(&value, &bits, sizeof value);
+        return value;
+    }
     const Bytes& kept() const noexcept { return kept_; }
     void drop() noexcept { kept_.clear(); }
 
@@ -177,11 +191,7 @@ inline StreamHeader read_header(SourceReader& in, const std::string& bundle_dige
         header.shape.push_back(static_cast<std::int64_t>(size));
     }
     if ((flags & 1) != 0) {
-        double grid = 0;
-        std::uint64_t bits = 0;
-        const std::uint8_t* at = in.take(8);
-        for (int i = 7; i >= 0; --i) bits = bits << 8 | at[i];
-        std::memcpy(&grid, &bits, sizeof grid);
+        const double grid = in.f64();
         const std::uint64_t multiplier = in.varint();
         header.shift = in.u8();
         if (header.type != SampleType::float32 || !(grid > 0) || !std::isfinite(grid) || multiplier < 1 || multiplier >= 1 << 21 || header.shift > 40) {
@@ -191,9 +201,9 @@ inline StreamHeader read_header(SourceReader& in, const std::string& bundle_dige
         header.multiplier = static_cast<std::int64_t>(multiplier);
     }
     if ((flags & 2) != 0) {
-        const std::uint64_t error = in.varint();
-        if (error < 1) throw Error(Refusal::damaged, "an error out of range");
-        header.max_error = error - 1;
+        const double error = header.type == SampleType::float32 ? in.f64() : static_cast<double>(in.varint());
+        if (!(error >= 0) || !std::isfinite(error)) throw Error(Refusal::damaged, "an error out of range");
+        header.max_error = error;
     }
     header.is_recording = (flags & 4) != 0;
     if ((flags & 8) != 0) {
@@ -206,7 +216,7 @@ inline StreamHeader read_header(SourceReader& in, const std::string& bundle_dige
     header.has_checks = (flags & 16) != 0;
     if ((flags & 32) != 0) {
         const std::uint64_t bytes = in.varint();
-        if (bytes > 1 << 20) throw Error(Refusal::damaged, "an attachment out of range");
+        if (bytes < 1 || bytes > 1 << 20) throw Error(Refusal::damaged, "an attachment out of range");
         const std::uint8_t* at = in.take(static_cast<std::size_t>(bytes));
         header.attachment.assign(at, at + bytes);
     }

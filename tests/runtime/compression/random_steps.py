@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from aetool_runtime.compression.decoder.bounds import meeting_sums
 from aetool_runtime.compression.decoder.shapes import fixed_shape, shape_after
 from aetool_runtime.compression.description import (
     Add,
@@ -94,7 +95,8 @@ class _Builder:
         stride = tuple(int(s) for s in self.rng.integers(1, 4, len(places)))
         whole = [(n - 1) * s + k for n, s, k in zip(places, stride, kernel, strict=True)]
         margins = [self._cut(n) for n in whole] if transposed else list(map(self._padding, places, kernel))
-        weights, bias = self._kernel((*kernel, self.sizes[-1], int(self.rng.integers(1, 4))))
+        shape = (*kernel, self.sizes[-1], int(self.rng.integers(1, 4)))
+        weights, bias = self._kernel(shape, stride if transposed else ())
         rescaling = self._rescaling(len(bias))
         return Convolution(inputs, self._range(), weights, bias, rescaling, stride, tuple(margins), transposed)
 
@@ -152,15 +154,17 @@ class _Builder:
         others = tuple(int(i) for i in self.rng.choice(beside, self.rng.integers(1, 3)))
         return Concatenate((*inputs, *others), self._kept())
 
-    def _kernel(self, shape: tuple[int, ...]) -> tuple[NDArray[np.signedinteger], NDArray[np.int32]]:
+    def _kernel(
+        self, shape: tuple[int, ...], stride: tuple[int, ...] = ()
+    ) -> tuple[NDArray[np.signedinteger], NDArray[np.int32]]:
         """Weights and biases that reach up to 2³¹ − 1, or stay far below."""
         dtype = np.int8 if self.rng.random() < 0.5 else np.int16
         limits = np.iinfo(dtype)
         weights = _some(self.rng, shape, limits.min, limits.max)
-        sums = np.abs(weights).reshape(-1, shape[-1]).sum(axis=0)
+        sums = meeting_sums(np.abs(weights), stride)
         room = (2**31 - 1) // max(1, self.largest)
         weights = np.where(sums > room, (np.abs(weights) * room // np.maximum(sums, 1)) * np.sign(weights), weights)
-        left = 2**31 - 1 - self.largest * np.abs(weights).reshape(-1, shape[-1]).sum(axis=0)
+        left = 2**31 - 1 - self.largest * meeting_sums(np.abs(weights), stride)
         bias = np.where(self.rng.random(shape[-1]) < 0.5, 1, -1) * left
         small = np.clip(bias, -1000, 1000)
         return weights.astype(dtype), (bias if self.rng.random() < 0.5 else small).astype(np.int32)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +11,9 @@ from numpy.typing import NDArray
 from aetool_runtime.compression.decoder.shapes import RefusedStep
 from aetool_runtime.compression.description import Add, Convolution, Dense, Lookup, Range, Rescale, Rescaling, Step
 
-__all__ = ["LIMIT", "check_bounds", "kernel_sums", "magnitude"]
+__all__ = ["LIMIT", "check_bounds", "kernel_sums", "magnitude", "meeting_sums"]
+
+Number = TypeVar("Number", np.int64, np.float64)
 
 LIMIT = 1 << 31
 _PRODUCT = 1 << 52
@@ -22,9 +25,21 @@ def magnitude(values: Range) -> int:
 
 
 def kernel_sums(step: Dense | Convolution) -> NDArray[np.int64]:
-    """Σ |w| of each output channel, int64 [O]."""
-    weights = np.abs(step.weights.astype(np.int64))
-    return np.asarray(weights.reshape(-1, weights.shape[-1]).sum(axis=0))
+    """The largest Σ |w| that meets in one place of an output channel, int64 [O]."""
+    stride = step.stride if isinstance(step, Convolution) and step.transposed else ()
+    return meeting_sums(np.abs(step.weights.astype(np.int64)), stride)
+
+
+def meeting_sums(magnitudes: NDArray[Number], stride: Sequence[int]) -> NDArray[Number]:
+    """Σ |w| of each output channel [O].
+
+    Args:
+        magnitudes: [..., I, O].
+        stride: of a transposed convolution, in which only places with the same remainders meet; () for others.
+    """
+    remainders = np.ndindex(*map(min, stride, magnitudes.shape))  # of places of the kernel: no more than there are
+    met = [magnitudes[tuple(slice(r, None, s) for r, s in zip(first, stride, strict=True))] for first in remainders]
+    return np.asarray(np.max([part.reshape(-1, part.shape[-1]).sum(axis=0) for part in met], axis=0))
 
 
 def check_bounds(step: Step, inputs: Sequence[Range]) -> None:

@@ -5,6 +5,7 @@
 #include <array>
 #include <cstdint>
 #include <cstdlib>
+#include <map>
 #include <string>
 #include <utility>
 #include <vector>
@@ -150,9 +151,9 @@ private:
     // The largest Σ |w| that meets in one place of each output channel: of a transposed convolution, places of the kernel
     // with the same remainders modulo the stride.
     static std::vector<std::int64_t> meeting_sums(const Step& step) {
-        std::map<std::size_t, std::vector<std::int64_t>> groups;
+        std::map<std::int64_t, std::vector<std::int64_t>> groups;
         for (std::size_t i = 0; i < step.weights.size(); ++i) {
-            std::size_t tap = i / (step.in * step.out), group = 0;
+            std::int64_t tap = static_cast<std::int64_t>(i / (step.in * step.out)), group = 0;
             for (std::size_t d = step.kernel.size(); step.op == Step::Op::conv_transposed && d-- > 0; tap /= step.kernel[d]) {
                 group = group * std::min(step.stride[d], step.kernel[d]) + tap % step.kernel[d] % step.stride[d];
             }

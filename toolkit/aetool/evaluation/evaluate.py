@@ -91,6 +91,8 @@ def evaluate(
 def _no_pca(subject: Subject) -> str:
     if subject.has_indices:
         return "a latent of integers has fewer bits than as many coefficients: see quantization"
+    if subject.config.compression.weight:
+        return "values that are charged by their bits are not held against as many others: see compression"
     if isinstance(subject.config.model, LinearModel):
         return "the linear family is principal components itself"
     if subject.factor > 1:
@@ -105,7 +107,7 @@ def _of_the_kind(subject: Subject) -> dict[str, Any]:
         found["denoising"] = measure_denoising(subject)
     if subject.factor > 1:
         found["super_resolution"] = measure_super_resolution(subject)
-    elif not subject.has_indices:
+    elif not subject.has_indices and not config.compression.weight:
         found["activity"] = measure_activity(subject)
     if subject.has_indices:
         found["quantization"] = measure_quantization(subject)

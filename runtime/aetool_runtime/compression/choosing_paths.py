@@ -154,7 +154,8 @@ class ChunkEncoder:
             _, index, quality = min(trials)
             found.append(self._by_codec(samples, numbers, index, quality, 0, multiplier))
             least = min(least, found[0].cost)
-        for step in self._predictive_steps(numbers, multiplier, least):
+        step = self._predictive_step(numbers, multiplier, least)
+        if step:
             payload = encode_best(numbers, step, self._coder, self._residual)
             if payload is not None:
                 returned = reconstructed(numbers, step, self._header.limits)
@@ -162,21 +163,19 @@ class ChunkEncoder:
                 found.append(_Candidate(PREDICTIVE, payload, returned, cost))
         return [candidate for candidate in found if candidate.cost < 8.0 * samples.nbytes]
 
-    def _predictive_steps(self, numbers: Integers, multiplier: float, least: float) -> list[int]:
-        """Steps at which linear prediction may cost less than ``least``, by an estimate from differences."""
+    def _predictive_step(self, numbers: Integers, multiplier: float, least: float) -> int:
+        """The step at which linear prediction may cost less than ``least``, by an estimate from differences; else 0."""
         if not multiplier:
-            return []
+            return 0
         best = math.sqrt(6 / (math.log(2) * multiplier)) / self._scaling.grid
-        steps = sorted({min(MAX_STEP, max(1, round(best * factor))) for factor in _STEPS})
-        found = []
-        for step in steps:
+        costs = []
+        for step in sorted({min(MAX_STEP, max(1, round(best * factor))) for factor in _STEPS}):
             quantized = np.floor_divide(numbers + step // 2, step)
-            axis = 1 if numbers.ndim > 1 and numbers.shape[1] > 1 else 0
+            axis = 1 if numbers.shape[1] > 1 else 0
             bits = min(estimated_bits(quantized), estimated_bits(np.diff(quantized, axis=axis, prepend=0)))
-            error = self._distortion(quantized * step - numbers)
-            if bits + multiplier * error < _WORTH * least:
-                found.append(step)
-        return found
+            costs.append((bits + multiplier * self._distortion(quantized * step - numbers), step))
+        cost, step = min(costs)
+        return step if cost < _WORTH * least else 0
 
     def _tried(self, samples: int) -> NDArray[np.int64]:
         """Samples that stand for the chunk: evenly spread."""
@@ -251,13 +250,19 @@ class ChunkEncoder:
             numbers = counted(candidate.numbers, self._header, count).astype(np.int32)
             crc = content_crc(numbers) if self._header.checked else None
             body = Body(count, candidate.path, crc, candidate.payload)
-            returned = self._decoder.decode(self._header, body, "a chunk just made")
+            returned = self._returned(body, numbers)
             if not isinstance(self._goal, Bounded) or _kept(wanted, returned, self._goal.error).all():
                 return Encoded(body, *_errors(wanted, returned))
         content = wanted if self._header.is_float else wanted.astype(np.int32)
         crc = content_crc(content) if self._header.checked else None
         little = samples.astype(samples.dtype.newbyteorder("<"), copy=False)
         return Encoded(Body(count, STORED, crc, little.tobytes()), 0.0, 0.0)
+
+    def _returned(self, body: Body, numbers: Array) -> Array:
+        """What a decompressor makes of a body: where there is a promise, by decompressing it."""
+        if isinstance(self._goal, Bounded):
+            return self._decoder.decode(self._header, body, "a chunk just made")
+        return self._values(numbers)
 
 
 def _residual(numbers: Integers, predicted: Integers, step: int) -> Integers:

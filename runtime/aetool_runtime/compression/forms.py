@@ -21,6 +21,8 @@ _BLOCK = 12  # exponent; shorter blocks decode faster, longer ones cost less
 _MAX_PALETTE = 256
 _REPEATS = 0.5  # of the values must come again a lag later for it to be tried
 _LAG_GAIN = 0.98
+_LOOKED_AT = 1 << 14  # values, where a choice needs no more
+_MAX_PERIODS = 1 << 16  # values of a series in which something has to repeat
 Integers = NDArray[np.int64]
 
 
@@ -72,7 +74,8 @@ def _divisor(values: Integers) -> int:
 def _palette(values: Integers) -> tuple[Integers, Integers]:
     """The palette, if the values are few and far between, and what then stands for them; else none, and themselves."""
     none = np.empty(0, np.int64)
-    if len(np.unique(values.reshape(-1)[:: max(1, values.size // 4096)])) > _MAX_PALETTE:
+    some = len(np.unique(values.reshape(-1)[:: max(1, values.size // _LOOKED_AT)]))
+    if some > _MAX_PALETTE or int(values.max()) - int(values.min()) + 1 < 2 * some:
         return none, values
     palette, places = np.unique(values, return_inverse=True)
     if not 2 <= len(palette) <= _MAX_PALETTE or palette[-1] - palette[0] + 1 < 2 * len(palette):
@@ -86,13 +89,15 @@ def _time(values: Integers) -> int:
     layouts = [time for time in range(1, len(shape) + 1) if time == 1 or shape[time - 1] > 1]
     if len(layouts) == 1:
         return layouts[0]
-    flat = [values.reshape(-1, math.prod(shape[time:])) for time in layouts]
+    some = values[: max(1, _LOOKED_AT // math.prod(shape))]
+    flat = [some.reshape(-1, math.prod(shape[time:])) for time in layouts]
     costs = [estimated_bits(np.diff(rows.T, axis=1, prepend=0)) for rows in flat]
     return layouts[int(np.argmin(costs))]
 
 
 def _lag(series: Integers) -> int:
     """The shortest lag at which most values come again; 0 for none."""
+    series = series[:, :_MAX_PERIODS]
     time = series.shape[1]
     row = series[int(np.argmax(series.std(axis=1)))].astype(np.float64)
     row = row - row.mean()

@@ -9,7 +9,7 @@ from aetool_runtime.compression.description import PRECISION, EntropyTable
 from aetool_runtime.compression.fields import Cursor
 from aetool_runtime.compression.varints import format_varint, format_zigzag
 
-__all__ = ["format_table", "own_table", "parse_table"]
+__all__ = ["format_table", "own_bytes", "own_table", "parse_table"]
 
 _MAX_ENTRIES = 4096
 _LIMIT = 2**31
@@ -31,6 +31,12 @@ def _normalized(counts: NDArray[np.int64]) -> NDArray[np.int64]:
     order = np.argsort(-counts, kind="stable")
     frequencies[order[: (1 << PRECISION) - int(frequencies.sum())]] += 1
     return np.asarray(frequencies)
+
+
+def own_bytes(table: EntropyTable, values: NDArray[np.int64]) -> float:
+    """About what the table and values coded by it take."""
+    counts = np.bincount((values - table.low).reshape(-1), minlength=len(table.frequencies))
+    return float(counts @ (PRECISION - np.log2(table.frequencies))) / 8 + len(format_table(table))
 
 
 def format_table(table: EntropyTable) -> bytes:

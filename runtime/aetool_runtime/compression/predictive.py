@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from aetool_runtime.compression.coding import Coder
 from aetool_runtime.compression.description import EntropyModel, EntropyTable
 from aetool_runtime.compression.fields import Cursor
-from aetool_runtime.compression.own_table import format_table, own_table, parse_table
+from aetool_runtime.compression.own_table import format_table, own_bytes, own_table, parse_table
 from aetool_runtime.compression.prediction import LIMIT, MAX_ORDER, Predictor, residuals, restore
 from aetool_runtime.compression.varints import format_varint, format_zigzag
 
@@ -70,7 +70,7 @@ def encode(values: Integers, form: Form, coder: Coder, residual: int) -> bytes |
         return None
     found = left.astype(np.int32).reshape(1, -1, 1)
     coded, table = coder.encode(found, residual), own_table(left)
-    if table is not None:
+    if table is not None and own_bytes(table, left) < len(coded):
         alone = format_table(table) + _coder_of(table).encode(found, 0)
         if len(alone) < len(coded):
             return _format(form, _TABLE) + alone

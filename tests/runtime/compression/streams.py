@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
-from functools import cache
 from pathlib import Path
 
-import numpy as np
-from tests.runtime.compression.made import bare, fixed, free
-from tests.runtime.tiny import golden_of, model_of, onnx_files, samples
+from tests.runtime.tiny import golden_of, model_of, onnx_files
 
 from aetool_exporters.bundle_writer import bundle_files, write_folder
 from aetool_runtime.bundle import Bundle, open_bundle
-from aetool_runtime.compression.description import Codec, Compression, Quality
+from aetool_runtime.compression.description import Compression
 from aetool_runtime.compression.reading import DATA_PATH, format_compression
-from aetool_runtime.specs import Array
 
 __all__ = ["bundle_with", "folder_with", "linear_only"]
 

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import os
 import platform
-from importlib.metadata import version
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 __all__ = ["describe_machine"]
 
-_PACKAGES = ("aetool", "numpy", "tensorflow", "keras", "onnx", "tf2onnx", "onnxruntime", "ai-edge-litert")
+_PACKAGES = (
+    *("aetool", "numpy", "tensorflow", "keras", "onnx", "tf2onnx", "ai-edge-litert"),
+    *("onnxruntime", "onnxruntime-gpu", "torch"),
+)
 
 
 def describe_machine() -> dict[str, str]:
@@ -18,8 +22,14 @@ def describe_machine() -> dict[str, str]:
         "processor": _processor(),
         "cores": str(os.cpu_count()),
         "system": f"{platform.system()} {platform.machine()}, Python {platform.python_version()}",
-        "packages": ", ".join(f"{name} {version(name)}" for name in _PACKAGES),
+        "packages": ", ".join(f"{name} {met}" for name in _PACKAGES if (met := _version(name))),
     }
+
+
+def _version(package: str) -> str:
+    with suppress(PackageNotFoundError):
+        return version(package)
+    return ""
 
 
 def _processor() -> str:

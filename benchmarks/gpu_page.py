@@ -1,0 +1,67 @@
+"""The table of ``gpu.py`` as Markdown."""
+
+from __future__ import annotations
+
+from typing import Any
+
+__all__ = ["format_line", "format_page"]
+
+METHOD = """\
+The four models of engines.py with initial weights. Every artifact is held against the bundle's golden vectors on the
+device. Then, in one process, each contender's result is compared with ours, and all run in turn for many rounds, each
+round a loop of calls of the autoencoder on the same samples; a call ends when its result is there (the device is
+waited for). Samples and results stay in the device's memory, except for "host", which copies both. Times are medians
+over rounds; columns give each contender's time relative to ours ("ours": tensors in by DLPack, a new tensor out), by
+round. More than 1: slower than ours. TF32 is off for all. The limit is the longer one of: moving samples, results and
+weights once at the bandwidth of a large copy on this device, and doing the multiply-adds at the rate of a large
+float32 matrix product; the share is that time of ours, of its fastest form."""
+OPEN = """**GPU figures are open**: no GPU was at hand. What follows is a run of the same script with ONNX Runtime's CPU
+provider and small batches. It shows that the script runs, and says nothing about GPUs."""
+
+
+def format_line(row: dict[str, Any]) -> str:
+    ratios = "  ".join(f"{name} {ratio:.2f}" for name, ratio in row["ratios"].items())
+    return f"{row['device']:8} {row['model']:18} {row['batch']:6} {row['us']['ours']:10.1f} us  {ratios}"
+
+
+def format_page(report: dict[str, Any]) -> str:
+    open_figures = report["gpu_figures"] == "open"
+    lines = ["# GPU: figures open" if open_figures else "# GPU", ""]
+    lines += [OPEN, ""] if open_figures else []
+    lines += [METHOD, "", "## Parity", "", *_parity_lines(report["parity"])]
+    for device in dict.fromkeys(row["device"] for row in report["rows"]):
+        limits = report["limits"][device]
+        title = f"## Speed on {device}" + (" (no GPU)" if device == "cpu" else "")
+        lines += ["", title, "", f"Limits measured: {limits['bytes_per_second'] / 1e9:,.1f} GB/s, "
+                  f"{limits['multiply_adds_per_second'] / 1e9:,.0f} G multiply-adds/s.", ""]  # fmt: skip
+        lines += _speed_lines([row for row in report["rows"] if row["device"] == device])
+    lines += ["", "Measured on:", "", *(f"- {key}: {value}" for key, value in report["machine"].items())]
+    return "\n".join([*lines, ""])
+
+
+def _parity_lines(rows: list[dict[str, Any]]) -> list[str]:
+    lines = ["| model | device | precision | artifacts | pass | worst, of tolerance |", "|---|---|---|---|---|---|"]
+    groups: dict[tuple[str, str, str], list[dict[str, Any]]] = {}
+    for row in rows:
+        groups.setdefault((row["model"], row["device"], row["precision"]), []).append(row)
+    for (model, device, precision), group in groups.items():
+        used = [row["of_tolerance"] for row in group if row["of_tolerance"] is not None]
+        worst = f"{max(used):.2g}" if used else "; ".join(row["error"].splitlines()[0] for row in group)
+        passed = sum(row["passed"] for row in group)
+        lines.append(f"| {model} | {device} | {precision} | {len(group)} | {passed} | {worst} |")
+    return lines
+
+
+def _speed_lines(rows: list[dict[str, Any]]) -> list[str]:
+    names = list(rows[0]["ratios"])
+    lines = [
+        "| model | batch | ours, µs | " + " | ".join(names) + " | share of limit |",
+        "|" + "---|" * (len(names) + 4),
+    ]
+    for row in rows:
+        cells = [f"{row['ratios'][name]:.2f}" for name in names]
+        share = f"{row['share_of_limit']:.1%} ({row['limit']})"
+        lines.append(
+            f"| {row['model']} | {row['batch']:,} | {row['us']['ours']:,.1f} | {' | '.join(cells)} | {share} |"
+        )
+    return lines

@@ -18,6 +18,7 @@ import pytest
 
 from aetool.config import (
     AdversarialLatent,
+    CompressionConfig,
     CorruptionConfig,
     PenaltyConfig,
     VariationalLatent,
@@ -119,6 +120,7 @@ CANNOT = {
     "[latent] vector_quantized": replace(DENSE, latent=VectorQuantizedLatent(dimension=3)),
     "[latent] adversarial": replace(DENSE, latent=AdversarialLatent()),
     "[corruption] masking": replace(DENSE, corruption=CorruptionConfig("masking", 0.1)),
+    "[compression] noise": replace(DENSE, compression=CompressionConfig(weight=0.1)),
     "[penalty] contractive": replace(DENSE, penalty=PenaltyConfig(contractive=0.1)),
     "[penalty] kl": replace(DENSE, penalty=PenaltyConfig(kl=0.1)),
     "[model] batch_norm": CONV,

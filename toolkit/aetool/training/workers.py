@@ -98,9 +98,11 @@ def open_workers(config: Config) -> Workers:
 
 def _check(config: Config) -> None:
     """Refuse losses that are no mean over samples, and draws that would not be those of one worker."""
+    noisy = config.compression
     wrong = {
         f"[latent] {config.latent.kind}": not isinstance(config.latent, PlainLatent),
         f"[corruption] {config.corruption.kind}": config.corruption.kind != "none",
+        f"[compression] {noisy.quantization}": noisy.weight > 0 and noisy.quantization != "straight_through",
         "[penalty] kl": config.penalty.kl > 0,
         "[penalty] contractive": config.penalty.contractive > 0,
         "[model] batch_norm": bool(getattr(config.model, "batch_norm", False)),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +16,18 @@ from tests.runtime.scripted import Clock, Script, use_engines
 from tests.runtime.test_reduced_precision import integer_bundle
 from tests.runtime.tiny import samples, tiny_files, write_bundle
 
+from aetool.edge import EdgeProfile
 from aetool_runtime.choosing import candidates
 from aetool_runtime.choosing.choice import choose
 from aetool_runtime.choosing.measuring import measure
+from aetool_runtime.errors import BackendError
 
 pytestmark = pytest.mark.usefixtures("scripted", "forget_plugins")
 
 FAST_INT8 = {("cpu", t, p): s for t in (1, 2) for p, s in (("float32", 4e-3 * t), ("int8", 1e-3 * t))}
 SLOW_INT8 = {("cpu", t, p): s for t in (1, 2) for p, s in (("float32", 4e-3 * t), ("int8", 6e-3 * t))}
 Engines = Callable[..., list[str]]
+MIB = 1 << 20
 
 
 @pytest.fixture
@@ -157,6 +161,88 @@ def test_an_engine_that_fails_stands_in_the_table_with_its_reason(
     assert outcome.code == 0
     assert "on fire" in next(line for line in outcome.out.splitlines() if " b/cpu " in line)
     assert "fails its self-test here" in next(line for line in outcome.out.splitlines() if " c/cpu " in line)
+
+
+# --- on a small device ---
+
+
+PROFILE = EdgeProfile("?", 105_300_000, 9_000, 0.1, 0.01, 0.02, 4e-6, 0.35, 60 * MIB, 67 * MIB)
+
+
+@pytest.fixture
+def profiles(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
+    """Engines and the MiB that each needs; nothing is run."""
+    needs: dict[str, int] = {}
+
+    def profile(bundle: Path, options: dict[str, Any], *, memory_cap: int = 0, repeats: int) -> EdgeProfile:
+        name = options["backend"]
+        if memory_cap and memory_cap < needs[name] * MIB:
+            raise BackendError(f"it does not run within {memory_cap // MIB} MiB (killed by SIGABRT)")
+        return replace(PROFILE, ran_on=f"{name}/cpu float32", peak_bytes=needs[name] * MIB)
+
+    monkeypatch.setattr("aetool.edge.profile", profile)
+    return needs
+
+
+def test_edge_has_a_row_for_each_engine(
+    aetool: Aetool, scripted: Engines, mixed: Path, profiles: dict[str, int]
+) -> None:
+    scripted(a=Script(), b=Script())
+    profiles |= {"a": 67, "b": 55}
+    outcome = aetool("benchmark", mixed, "--edge")
+    assert outcome.code == 0
+    [a, b] = [line.split() for line in outcome.out.splitlines() if "/cpu float32" in line]
+    assert a == ["a/cpu", "float32", "105.3", "9", "100", "0.35", "20.0", "4.0", "60", "67"]
+    assert b[-1] == "55"
+    for word in ("fresh processes", "Cold is from the start", "OPENBLAS_NUM_THREADS=1"):
+        assert word in outcome.out
+    assert "RLIMIT_DATA" not in outcome.out
+    assert outcome.out.splitlines()[-1].startswith("next: aetool verify")
+
+
+def test_an_engine_that_needs_more_than_the_cap_stands_there_with_its_reason(
+    aetool: Aetool, scripted: Engines, mixed: Path, profiles: dict[str, int]
+) -> None:
+    scripted(a=Script(), b=Script())
+    profiles |= {"a": 67, "b": 55}
+    outcome = aetool("benchmark", mixed, "--edge", "--memory-cap", "64", "--json")
+    assert outcome.code == 0
+    a, b = outcome.document["rows"]
+    assert (a["engine"], a["cold_s"]) == ("a", None)
+    problem = "it does not run within 64 MiB (killed by SIGABRT); without a cap it holds up to 67 MiB"
+    assert a["problem"] == problem
+    assert f"a: {problem}" in outcome.err
+    assert (b["ran_on"], b["cold_s"], b["peak_bytes"], b["problem"]) == ("b/cpu float32", 0.35, 55 * MIB, "")
+    assert outcome.document["memory_cap_bytes"] == 64 * MIB
+    assert "RLIMIT_DATA" in outcome.document["limit"]
+
+
+def test_when_no_engine_runs_within_the_cap_that_is_the_exit_code(
+    aetool: Aetool, scripted: Engines, mixed: Path, profiles: dict[str, int]
+) -> None:
+    scripted(a=Script())
+    profiles |= {"a": 67}
+    outcome = aetool("benchmark", mixed, "--edge", "--memory-cap", "64")
+    assert outcome.code == 8
+    assert "no engine here runs the bundle within 64 MiB" in outcome.err
+    assert "does not run" in outcome.out
+    assert "Traceback" not in outcome.err
+
+
+EDGE_REFUSED = {
+    "a cap of nothing": (["--memory-cap", "64"], "expected --edge"),
+    "no memory at all": (["--edge", "--memory-cap", "0"], "--memory-cap"),
+    "a picture": (["--edge", "--plot", "speed.png"], "--edge writes no .png"),
+    "a table in a file": (["--edge", "--csv", "speed.csv"], "--edge writes no .csv"),
+}
+
+
+@pytest.mark.parametrize(("options", "text"), EDGE_REFUSED.values(), ids=EDGE_REFUSED)
+def test_what_goes_not_with_edge(aetool: Aetool, scripted: Engines, mixed: Path, options: list[str], text: str) -> None:
+    scripted(a=Script())
+    outcome = aetool("benchmark", mixed, *options)
+    assert (outcome.code, outcome.out) == (2, "")
+    assert text in outcome.err
 
 
 # --- the answer is used ---

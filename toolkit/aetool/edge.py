@@ -6,71 +6,88 @@ Measured in fresh processes, since what this one has loaded already would not co
 from __future__ import annotations
 
 import json
+import os
 import re
+import signal
 import statistics
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, distribution
+from importlib.util import cache_from_source, find_spec
 from pathlib import Path
 from typing import Any
 
-from aetool_runtime.errors import BackendError
+from aetool_runtime.bundle import open_bundle
+from aetool_runtime.errors import BackendError, UsageError
 
-__all__ = ["EdgeProfile", "installed_bytes", "profile"]
+__all__ = ["ENVIRONMENT", "EdgeProfile", "installed_bytes", "profile"]
 
 _PACKAGES = {"onnxruntime": "onnxruntime", "litert": "ai-edge-litert", "openvino": "openvino"}
 _OURS = "aetool"
+ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1"}
+"""Of the processes: NumPy's threads, which the runtime has no use for, would each hold memory."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _CHILD = """
-import json, resource, sys, time
-started = float(sys.argv[1])
-bundle, limit, options = sys.argv[2], int(sys.argv[3]), json.loads(sys.argv[4])
-if limit:
-    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+import json, sys, time
+started, cap = float(sys.argv[1]), int(sys.argv[3])
+bundle, verb, given, options = sys.argv[2], sys.argv[4], sys.argv[5], json.loads(sys.argv[6])
+if cap:
+    import resource
+    resource.setrlimit(resource.RLIMIT_DATA, (cap, cap))
 try:
     began = time.perf_counter()
     import numpy as np
     from aetool_runtime import Autoencoder
     imported = time.perf_counter()
     with Autoencoder.open(bundle, **options) as model:
-        spec = model.tensor("input")
+        spec = model.tensor(given)
         sample = np.zeros((1, *(size or 1 for size in spec.sample_shape)), spec.dtype)
         opened = time.perf_counter()
-        model.encode(sample)
+        getattr(model, verb)(sample)
         done = time.perf_counter()
-        model.encode(sample)
-        again = time.perf_counter()
+        following = []
+        for _ in range(50):
+            again = time.perf_counter()
+            getattr(model, verb)(sample)
+            following.append(time.perf_counter() - again)
         ran_on = f"{model.backend}/{model.device} {model.precision}"
+        try:  # getrusage would count what the process was before it became this program
+            status = dict(line.split(":", 1) for line in open("/proc/self/status") if ":" in line)
+            resident, peak = (int(status[name].split()[0]) * 1024 for name in ("VmRSS", "VmHWM"))
+        except (OSError, KeyError):
+            import resource
+            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+            resident = None
+        cold = time.time() - started - (time.perf_counter() - done)
 except MemoryError:
     sys.exit("out of memory")
-try:  # getrusage would count what the process was before it became this program
-    status = dict(line.split(":", 1) for line in open("/proc/self/status") if ":" in line)
-    peak = int(status["VmHWM"].split()[0]) * 1024
-except (OSError, KeyError):
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+except Exception as error:
+    sys.exit(next(filter(None, str(error).splitlines()), type(error).__name__))
 print(json.dumps({
-    "import_s": imported - began, "open_s": opened - imported, "first_encode_s": done - opened,
-    "next_encode_s": again - done, "cold_s": time.time() - started - (time.perf_counter() - done),
-    "peak_bytes": peak, "ran_on": ran_on,
+    "import_s": imported - began, "open_s": opened - imported, "first_s": done - opened,
+    "next_s": sorted(following)[len(following) // 2], "cold_s": cold,
+    "resident_bytes": resident, "peak_bytes": peak, "ran_on": ran_on,
 }))
 """
 
 
 @dataclass(frozen=True)
 class EdgeProfile:
-    """Medians over fresh processes.
+    """Medians over fresh processes. What runs is the encoder, or where a bundle has none, the decoder.
 
     Args:
         ran_on: backend, device and precision.
-        installed_bytes: of aetool's runtime, NumPy, the engine, and all that they need, as installed here.
+        installed_bytes: of aetool, NumPy, the engine, and all that they need, as installed here.
         bundle_bytes: of all files of the bundle.
         import_s: seconds to import NumPy and the runtime.
         open_s: seconds to open the bundle, checking every byte.
-        first_encode_s: seconds to load engine and encoder and encode one sample of zeros.
-        next_encode_s: seconds for the same again.
-        cold_s: seconds from the start of the process to the first latent.
+        first_s: seconds to load engine and graph and run one sample of zeros.
+        next_s: seconds for the same again, the median of 50.
+        cold_s: seconds from the start of the process to the first result.
+        resident_bytes: what the process held at its end; ``None`` where the system does not tell.
         peak_bytes: the largest resident memory of the process.
     """
 
@@ -79,63 +96,90 @@ class EdgeProfile:
     bundle_bytes: int
     import_s: float
     open_s: float
-    first_encode_s: float
-    next_encode_s: float
+    first_s: float
+    next_s: float
     cold_s: float
+    resident_bytes: int | None
     peak_bytes: int
 
 
-def profile(bundle: Path, options: dict[str, Any], *, memory_limit: int = 0, repeats: int = 5) -> EdgeProfile:
-    """Encode one sample in fresh processes.
+def profile(bundle: Path, options: Mapping[str, Any], *, memory_cap: int = 0, repeats: int = 5) -> EdgeProfile:
+    """Run one sample in fresh processes.
 
     Args:
         options: of ``Autoencoder.open``.
-        memory_limit: bytes of address space that the process may have, as with ``ulimit -v``; 0 for no limit.
+        memory_cap: bytes that the process may have; 0 for no limit. Of private memory the system itself grants no more
+            (RLIMIT_DATA, as ``ulimit -d``: the engine's code and other pages of files are not private), and
+            the largest resident memory, code included, is held against it at the end.
         repeats: how many processes.
 
     Raises:
         BackendError: the engine failed, or the memory did not suffice.
+        UsageError: a limit where the system keeps none.
     """
-    runs = [_run(bundle, options, memory_limit) for _ in range(repeats)]
-    medians = {
-        key: statistics.median(run[key] for run in runs) for key in runs[0] if key not in ("ran_on", "peak_bytes")
-    }
+    if memory_cap and sys.platform != "linux":
+        raise UsageError("a memory cap is kept on Linux only", hint="leave the cap away: peak memory is told anyway")
+    task = _task(bundle)
+    runs = [_run(bundle, task, options, memory_cap) for _ in range(repeats)]
+    peak = max(int(run["peak_bytes"]) for run in runs)
+    if memory_cap and peak > memory_cap:
+        raise _no_room(bundle, memory_cap, f"it held {peak / 2**20:.0f} MiB, its code included")
+    medians = {key: statistics.median(run[key] for run in runs) for key in runs[0] if key.endswith("_s")}
     ran_on = str(runs[0]["ran_on"])
     return EdgeProfile(
         ran_on=ran_on,
         installed_bytes=installed_bytes(ran_on.split("/")[0]),
         bundle_bytes=_bundle_bytes(bundle),
-        peak_bytes=max(int(run["peak_bytes"]) for run in runs),
+        resident_bytes=runs[-1]["resident_bytes"],
+        peak_bytes=peak,
         **medians,
     )
 
 
-def _run(bundle: Path, options: dict[str, Any], memory_limit: int) -> dict[str, Any]:
-    import time
+def _task(bundle: Path) -> tuple[str, str]:
+    """The method to call, and the tensor that it takes."""
+    roles = {artifact.role for artifact in open_bundle(bundle).manifest.artifacts}
+    if "encoder" in roles:
+        return "encode", "input"
+    return ("decode", "latent") if "decoder" in roles else ("reconstruct", "input")
 
-    command = [sys.executable, "-c", _CHILD, repr(time.time()), str(bundle), str(memory_limit), json.dumps(options)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+
+def _run(bundle: Path, task: tuple[str, str], options: Mapping[str, Any], memory_cap: int) -> dict[str, Any]:
+    arguments = [repr(time.time()), str(bundle), str(memory_cap), *task, json.dumps(dict(options))]
+    command, environment = [sys.executable, "-c", _CHILD, *arguments], {**os.environ, **ENVIRONMENT}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     if done.returncode == 0:
         document: dict[str, Any] = json.loads(done.stdout)
         return document
-    last = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
-    if memory_limit:
-        raise BackendError(
-            f"the encoder did not run within {memory_limit / 2**20:.0f} MiB ({last[:200]})",
-            where=str(bundle),
-            hint="allow more address space, or take a smaller engine: --backend litert",
-        )
-    raise BackendError(f"the encoder did not run in a fresh process ({last[:200]})", where=str(bundle))
+    reason = _reason(done.returncode, done.stderr)
+    if memory_cap:
+        raise _no_room(bundle, memory_cap, reason)
+    raise BackendError(f"it does not run in a fresh process ({reason})", where=str(bundle))
+
+
+def _no_room(bundle: Path, memory_cap: int, reason: str) -> BackendError:
+    return BackendError(
+        f"it does not run within {memory_cap / 2**20:.0f} MiB ({reason})",
+        where=str(bundle),
+        hint="allow more, or take a smaller engine or model",
+    )
+
+
+def _reason(code: int, errors: str) -> str:
+    """What a process died of: engines that get no memory raise, abort or crash."""
+    if code < 0:
+        return f"killed by {signal.Signals(-code).name}"
+    return (errors.strip().splitlines() or [f"exit code {code}"])[-1][:200]
 
 
 def installed_bytes(backend: str) -> int:
-    """Bytes on disk of aetool's runtime, the backend's engine, and every package that either needs.
+    """Bytes on disk of aetool, the backend's engine, and every package that either needs; bytecode as it is here.
 
-    Of aetool itself only ``aetool_runtime`` counts: a program on a device needs no more.
+    Of an aetool that is installed to be edited, its packages count.
     """
     engine = _PACKAGES.get(backend)
-    packages = sorted(_needed(engine)) if engine else []
-    return _runtime_bytes() + sum(_package_bytes(name) for name in {"numpy", *packages})
+    packages = _needed(engine) if engine else frozenset()
+    return _our_bytes() + sum(_package_bytes(name) for name in {"numpy", "click", *packages})
 
 
 def _needed(package: str, met: frozenset[str] = frozenset()) -> frozenset[str]:
@@ -156,21 +200,25 @@ def _needed(package: str, met: frozenset[str] = frozenset()) -> frozenset[str]:
 
 
 def _package_bytes(name: str) -> int:
-    return sum(_sizes(Path(str(file.locate())) for file in distribution(name).files or []))
+    return _sizes(Path(str(file.locate())) for file in distribution(name).files or [])
 
 
-def _runtime_bytes() -> int:
-    import aetool_runtime
+def _our_bytes() -> int:
+    found = [find_spec(name) for name in ("aetool", "aetool_exporters", "aetool_runtime")]
+    folders = [Path(spec.origin).parent for spec in found if spec is not None and spec.origin]
+    return sum(_sizes(folder.rglob("*")) for folder in folders)
 
-    return sum(_sizes(Path(aetool_runtime.__file__).parent.rglob("*.py")))
 
-
-def _sizes(files: Any) -> Iterator[int]:
+def _sizes(files: Iterable[Path]) -> int:
+    """Of those that are there, and of the bytecode beside them, whether an installer wrote it or the first import."""
+    total = 0
     for file in files:
         if file.is_file() and "__pycache__" not in file.parts:
-            yield file.stat().st_size
+            compiled = Path(cache_from_source(str(file))) if file.suffix == ".py" else file
+            total += file.stat().st_size
+            total += compiled.stat().st_size if compiled != file and compiled.is_file() else 0
+    return total
 
 
 def _bundle_bytes(bundle: Path) -> int:
-    files = [bundle] if bundle.is_file() else list(bundle.rglob("*"))
-    return sum(_sizes(files))
+    return _sizes([bundle] if bundle.is_file() else bundle.rglob("*"))

@@ -36,6 +36,8 @@ process of its own that opens the bundle and runs one call."""
 @click.option("--min-snr", type=float, metavar="DB", help="What may win: any that is at least so near to the model.")
 @click.option("--budget", type=click.FloatRange(0.1), default=5.0, show_default=True,
               help="Seconds for each batch size, about.")  # fmt: skip
+@click.option("--edge", is_flag=True, help="What each engine needs on a small device: size, cold start, memory.")
+@click.option("--memory-cap", type=click.IntRange(1), metavar="MIB", help="With --edge: the memory of its processes.")
 @click.option("--csv", "csv_file", type=click.Path(path_type=Path), help="Write the table to this file, too.")
 @click.option("--plot", type=click.Path(path_type=Path), help="Write a picture of speed against quality: a .png file.")
 @click.option("--overwrite", is_flag=True, help="Replace the files that stand there.")
@@ -48,6 +50,8 @@ def command(
     precision: str | None,
     min_snr: float | None,
     budget: float,
+    edge: bool,
+    memory_cap: int | None,
     csv_file: Path | None,
     plot: Path | None,
     overwrite: bool,
@@ -60,7 +64,14 @@ def command(
     \b
     aetool benchmark model.aepkg
     aetool benchmark model.aepkg --batch-size 64 --min-snr 30 --plot speed.png
+    aetool benchmark model.aepkg --edge --memory-cap 128
     """
+    _check_edge(edge, memory_cap, csv_file or plot)
+    if edge:
+        from aetool.cli.benchmark_edge import benchmark_edge
+
+        benchmark_edge(bundle, _given(device=device, threads=threads, precision=precision), memory_cap, as_json)
+        return
     from aetool_runtime import open_bundle
     from aetool_runtime.choosing.candidates import ANY, Wish
     from aetool_runtime.choosing.choice import remember, slower_reductions
@@ -90,6 +101,17 @@ def command(
         log(f"warning: {warning}")
     if not as_json:
         next_step(f"aetool encode {bundle} DATA -o latents.npy --backend auto")
+
+
+def _check_edge(edge: bool, memory_cap: int | None, file: Path | None) -> None:
+    if memory_cap is not None and not edge:
+        raise UsageError("--memory-cap is given", expected="--edge, whose processes it is for")
+    if edge and file is not None:
+        raise UsageError(f"--edge writes no {file.suffix or 'file'}", hint="take --json")
+
+
+def _given(**options: object) -> dict[str, object]:
+    return {name: value for name, value in options.items() if value is not None}
 
 
 def _measure(bundle: Bundle, wish: object, budget: float) -> list[Measurement]:

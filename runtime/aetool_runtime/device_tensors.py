@@ -93,7 +93,9 @@ class DeviceTensor:
 
 def place_of(given: object) -> tuple[int, int] | None:
     """Device type and index, as DLPack numbers them, of what lies outside host memory; ``None`` for all else."""
-    ask = None if isinstance(given, np.ndarray) else getattr(given, "__dlpack_device__", None)
+    if isinstance(given, np.ndarray) or getattr(given, "is_cpu", None) is True:  # PyTorch's, quicker than asking it
+        return None
+    ask = getattr(given, "__dlpack_device__", None)
     if ask is None:
         return None
     try:

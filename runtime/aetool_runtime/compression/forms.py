@@ -21,6 +21,7 @@ _BLOCK = 12  # exponent; shorter blocks decode faster, longer ones cost less
 _MAX_PALETTE = 256
 _REPEATS = 0.5  # of the values must come again a lag later for it to be tried
 _LAG_GAIN = 0.98
+_ALIKE, _PEAKS = 0.8, 16  # peaks of likeness, beside the highest, and how many of them are tried
 _LOOKED_AT = 1 << 14  # values, where a choice needs no more
 _MAX_PERIODS = 1 << 16  # values of a series in which something has to repeat
 Integers = NDArray[np.int64]
@@ -108,6 +109,7 @@ def _lag(series: Integers) -> int:
     first = int(np.argmax(likeness < 0.5 * likeness[0]))  # beyond the peak at no lag at all
     if not first:
         return 0
-    best = likeness[first:].max()
-    lag = first + int(np.argmax(likeness[first:] >= 0.999 * best))
-    return lag if np.mean(series[:, lag:] == series[:, :-lag]) >= _REPEATS else 0
+    peaks = first + 1 + np.flatnonzero((np.diff(likeness[first:-1]) > 0) & (np.diff(likeness[first + 1 :]) <= 0))
+    peaks = peaks[likeness[peaks] >= _ALIKE * likeness[peaks].max(initial=0.0)][:_PEAKS]
+    repeats = (int(lag) for lag in peaks if np.mean(series[:, lag:] == series[:, :-lag]) >= _REPEATS)
+    return next(repeats, 0)

@@ -14,7 +14,7 @@ from aetool_runtime.compression.rans import Dealing
 from aetool_runtime.compression.set_choice import SetChoice
 from aetool_runtime.compression.tables import TableSet
 
-__all__ = ["Assignment", "Layout"]
+__all__ = ["Assignment", "Layout", "activity_of", "magnitude", "sets_of_positions"]
 
 _LARGEST = 1 << 20  # what a neighbour counts as at most
 
@@ -95,21 +95,16 @@ class Assignment:
             return np.zeros(self.groups(layout), np.int64)
         return self._choice.choose(values.reshape(layout.samples, layout.positions, layout.channels))
 
-    def _sets_of_positions(self, sets: NDArray[np.int64], layout: Layout) -> NDArray[np.int64]:
-        """Sets [groups] → [samples · positions]."""
-        if not len(sets):
-            return sets
-        shared = min(self.model.positions, layout.positions)
-        spread = sets.reshape(layout.samples, -1).repeat(shared, axis=1)
-        return spread[:, : layout.positions].reshape(-1)
-
     def tables_by_sets(self, sets: NDArray[np.int64], layout: Layout) -> NDArray[np.uint16]:
         """The table of each value, in order."""
-        return self.model.map.take(self._sets_of_positions(sets, layout), axis=0).reshape(-1)
+        return self.model.map.take(self._spread(sets, layout), axis=0).reshape(-1)
+
+    def _spread(self, sets: NDArray[np.int64], layout: Layout) -> NDArray[np.int64]:
+        return sets_of_positions(sets, layout, self.model.positions)
 
     def widths(self, sets: NDArray[np.int64], layout: Layout) -> NDArray[np.uint8]:
         """How many raw bits each value has, in order."""
-        return self.model.raw_bits.take(self._sets_of_positions(sets, layout)).repeat(layout.channels)
+        return self.model.raw_bits.take(self._spread(sets, layout)).repeat(layout.channels)
 
     def set_entries(self, sets: NDArray[np.int64], dealing: Dealing) -> NDArray[np.int32]:
         """The entries that code sets: each by the set before in its lane, at first 0."""
@@ -123,18 +118,32 @@ class Assignment:
 
     def tables_by_neighbors(self, values: NDArray[np.int32]) -> NDArray[np.uint16]:
         """The table of each value [samples, positions …, channels], in order."""
-        magnitude = self.magnitude(values)
-        activity = np.zeros_like(magnitude)
-        if values.ndim > 2:
-            activity[..., 1:, :] += 2 * magnitude[..., :-1, :]
-        if values.ndim > 3:
-            activity[..., 1:, :, :] += magnitude[..., :-1, :, :]
-        return self.tables_of_activity(activity, np.arange(values.shape[-1])).reshape(-1)
+        return self.tables_of_activity(activity_of(values), np.arange(values.shape[-1])).reshape(-1)
 
     def tables_of_activity(self, activity: NDArray[np.int32], channels: NDArray[np.int64]) -> NDArray[np.uint16]:
         """``activity``: a of BITSTREAM.md, section 2; ``channels``: of each, broadcast against it."""
         return self.model.map[self._thresholds.searchsorted(activity, "right"), channels]
 
-    def magnitude(self, values: NDArray[np.int32] | NDArray[np.int64]) -> NDArray[np.int32]:
-        """What values count as beside others."""
-        return np.minimum(np.abs(values.astype(np.int64)), _LARGEST).astype(np.int32)
+
+def sets_of_positions(sets: NDArray[np.int64], layout: Layout, shared: int) -> NDArray[np.int64]:
+    """The sets of groups of ``shared`` positions → those of all positions, [samples · positions]."""
+    if not len(sets):
+        return sets
+    spread = sets.reshape(layout.samples, -1).repeat(min(shared, layout.positions), axis=1)
+    return spread[:, : layout.positions].reshape(-1)
+
+
+def magnitude(values: NDArray[np.int32] | NDArray[np.int64]) -> NDArray[np.int32]:
+    """What values count as beside others."""
+    return np.minimum(np.abs(values.astype(np.int64)), _LARGEST).astype(np.int32)
+
+
+def activity_of(values: NDArray[np.int32]) -> NDArray[np.int32]:
+    """a of BITSTREAM.md, section 2, for each of the values [samples, positions …, channels]."""
+    beside = magnitude(values)
+    activity = np.zeros_like(beside)
+    if values.ndim > 2:
+        activity[..., 1:, :] += 2 * beside[..., :-1, :]
+    if values.ndim > 3:
+        activity[..., 1:, :, :] += beside[..., :-1, :, :]
+    return activity

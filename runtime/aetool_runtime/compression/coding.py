@@ -21,6 +21,7 @@ __all__ = ["Coder"]
 
 _LIMIT = 1 << 31
 _LANE_COST = 0.007  # of the payload, at most, for the lanes' states
+_ENOUGH_LANES, _MORE_LANES_COST = 256, 0.002  # what NumPy needs to be fast; more may cost less
 _LANE_VALUES = 256  # at least, in each lane
 _BLOCK = 1 << 18  # values that are looked up together
 
@@ -133,7 +134,9 @@ def _escapes(plan: _Plan, dealing: Dealing) -> bytes:
 
 def _lanes(plan: _Plan) -> int:
     """As many as cost little beside what they code, and have many values each."""
-    most = min(_payload(plan) / 8 * _LANE_COST / 4, len(plan.symbols) / _LANE_VALUES)
+    affordable = _payload(plan) / 8 / 4  # a lane costs 4 bytes
+    most = max(min(affordable * _LANE_COST, _ENOUGH_LANES), affordable * _MORE_LANES_COST)
+    most = min(most, len(plan.symbols) / _LANE_VALUES)
     if plan.assignment.model.kind == "neighbors":
         most = min(most, plan.layout.samples)
     return 1 << min(math.floor(math.log2(max(most, 1))), MAX_LANES)

@@ -14,6 +14,7 @@ _EXACT_BITS, _COARSE_BITS = 11, 5  # significant bits by which values are told a
 _MAX_COSTS = 1 << 18  # a table of costs that stays in the processor's cache
 _SMALL = 1 << 15
 _GROUPS, _VALUES = 1 << 15, 1 << 20  # that are chosen together, at most
+_FEW_SETS, _SAMPLE, _BEST = 12, 8, 3  # see _promising
 _STRIPE = 1024  # groups whose costs stay in the processor's cache
 
 
@@ -66,8 +67,24 @@ class SetChoice:
             rows = self._rows(grouped[first : first + at_once])
             if missing:
                 rows[groups - 1 - first % groups :: groups, -missing:] = len(self._costs) - 1
-            found.append(cheapest_path(self._sums(rows.reshape(len(rows), -1)), self._selecting))
+            found.append(self._cheapest(rows.reshape(len(rows), -1)))
         return np.concatenate(found)
+
+    def _cheapest(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        kept = self._promising(rows)
+        changes = self._selecting[kept[:, None], kept]
+        costs = _sums(np.ascontiguousarray(self._costs[:, kept]), rows)
+        return kept[cheapest_path(costs, changes, self._selecting[0, kept])]
+
+    def _promising(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Sets that are among the best for some group of a sample: of many sets few matter at a time."""
+        sets = np.arange(self._costs.shape[1])
+        if len(sets) <= _FEW_SETS or len(rows) < _FEW_SETS * _SAMPLE:
+            return sets
+        costs = _sums(self._costs, rows[::_SAMPLE])
+        best = np.zeros(len(sets), bool)
+        best[np.argpartition(costs, _BEST, axis=1)[:, :_BEST]] = True
+        return sets[best]
 
     def _rows(self, values: NDArray[np.int32]) -> NDArray[np.int64]:
         small = values.min() >= -_SMALL and values.max() < _SMALL
@@ -75,24 +92,25 @@ class SetChoice:
         rows: NDArray[np.int64] = np.clip(folded, self._low, self._high) + (self._first - self._low)
         return rows
 
-    def _sums(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Rows of costs [groups, values of a group] → their sums [groups, sets].
 
-        Added up value by value, over many groups at the same time; where groups are few and long, over parts of them.
-        """
-        groups, size = rows.shape
-        parts = max(1, min(_STRIPE // groups, size // 16))
-        length = -(-size // parts)
-        padded = np.full((groups, parts * length), len(self._costs) - 1)
-        padded[:, :size] = rows
-        sums = np.zeros((groups * parts, self._costs.shape[1]), np.float32)
-        for first in range(0, groups * parts, _STRIPE):
-            stripe = sums[first : first + _STRIPE]
-            buffer = np.empty_like(stripe)
-            for column in np.ascontiguousarray(padded.reshape(-1, length)[first : first + _STRIPE].T):
-                stripe += self._costs.take(column, axis=0, out=buffer, mode="clip")
-        total: NDArray[np.float32] = sums.reshape(groups, parts, -1).sum(axis=1)
-        return total
+def _sums(costs: NDArray[np.float32], rows: NDArray[np.int64]) -> NDArray[np.float32]:
+    """The sums [groups, sets] of the rows of ``costs`` [values, sets] that [groups, values of a group] name.
+
+    Added up value by value, over many groups at the same time; where groups are few and long, over parts of them.
+    """
+    groups, size = rows.shape
+    parts = max(1, min(_STRIPE // groups, size // 16))
+    length = -(-size // parts)
+    padded = np.full((groups, parts * length), len(costs) - 1)
+    padded[:, :size] = rows
+    sums = np.zeros((groups * parts, costs.shape[1]), np.float32)
+    for first in range(0, groups * parts, _STRIPE):
+        stripe = sums[first : first + _STRIPE]
+        buffer = np.empty_like(stripe)
+        for column in np.ascontiguousarray(padded.reshape(-1, length)[first : first + _STRIPE].T):
+            stripe += costs.take(column, axis=0, out=buffer, mode="clip")
+    total: NDArray[np.float32] = sums.reshape(groups, parts, -1).sum(axis=1)
+    return total
 
 
 def code_lengths(table: EntropyTable, values: NDArray[np.int64], raw_bits: int = 0) -> NDArray[np.float64]:

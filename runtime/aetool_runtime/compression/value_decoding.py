@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from aetool_runtime.compression.assignment import Assignment, Layout
+from aetool_runtime.compression.assignment import Assignment, Layout, magnitude
 from aetool_runtime.compression.rans import Dealing, Reader
 from aetool_runtime.errors import DamagedStreamError
 
@@ -75,7 +75,7 @@ def decode_by_neighbors(
         for position in range(layout.positions):
             tables = assignment.tables_of_activity(_activity(beside, position, layout), channels)
             found = _symbols(reader.read(tables.astype(np.int64)), escapes, assignment)
-            beside[position] = assignment.magnitude(found)
+            beside[position] = magnitude(found)
             start = first + position * layout.channels
             symbols[:lanes, start : start + layout.channels] = found.T
     return symbols.reshape(-1)[: dealing.count]

@@ -172,22 +172,37 @@ class _Once:
         self.part = part
 
     def Pack(self, builder: Any) -> Any:  # noqa: N802
-        fields = [f.tobytes() if isinstance(f, np.ndarray) else f for f in vars(self.part).values()]
-        if not all(field is None or isinstance(field, bytes | int | float | str) for field in fields):
-            return self.part.Pack(builder)
-        return builder.once((type(self.part), *fields), lambda: self.part.Pack(builder))
+        return builder.once(_content(self.part), lambda: self.part.Pack(builder))
+
+
+def _content(part: Any) -> Any:
+    """The same for equal parts."""
+    if isinstance(part, np.ndarray):
+        return (part.dtype.str, part.tobytes())
+    if isinstance(part, list):
+        return tuple(map(_content, part))
+    return (type(part), *map(_content, vars(part).values())) if hasattr(part, "__dict__") else (type(part), part)
 
 
 @contextmanager
 def _packed_once(model: Any) -> Iterator[None]:
-    """Inside, quantizations and options are shared."""
-    holders = [(tensor, "quantization") for graph in model.subgraphs for tensor in graph.tensors]
-    holders += [(operator, "builtinOptions") for graph in model.subgraphs for operator in graph.operators or ()]
+    """Inside, tensors, their quantizations, operations and their options are shared, within graphs and between them."""
+    tensors = [tensor for graph in model.subgraphs for tensor in graph.tensors]
+    operators = [operator for graph in model.subgraphs for operator in graph.operators or ()]
+    holders = [(tensor, "quantization") for tensor in tensors]
+    holders += [(operator, "builtinOptions") for operator in operators]
+    holders += [(graph, name) for graph in model.subgraphs for name in ("tensors", "operators")]
     parts = [getattr(holder, name) for holder, name in holders]
     try:
         for (holder, name), part in zip(holders, parts, strict=True):
-            setattr(holder, name, None if part is None else _Once(part))
+            setattr(holder, name, _once(part))
         yield
     finally:
         for (holder, name), part in zip(holders, parts, strict=True):
             setattr(holder, name, part)
+
+
+def _once(part: Any) -> Any:
+    if part is None:
+        return None
+    return list(map(_Once, part)) if isinstance(part, list) else _Once(part)

@@ -176,7 +176,7 @@ class StreamReader:
 
     # --- any place of it ---
 
-    def __len__(self) -> int:
+    def count(self) -> int:
         """How many samples (or rows) there are.
 
         Raises:

@@ -81,16 +81,17 @@ def write_motion(folder: Path, output: Path) -> None:
         np.save(output, archive["train"])
 
 
-_TILES = {"data.split": [0.96, 0.02, 0.02], "training.epochs": 12}
-_ECG = {"data.split": [0.78, 0.02, 0.2], "data.stride": 4}
+_TILES = {"data.split": [0.96, 0.02, 0.02]}
+_ECG = {"data.split": [0.78, 0.02, 0.2]}
+_LONG = {"data.stride": 4, "training.epochs": 12}
 _MOTION = {"data.sample_shape": [128, -1], "data.split": [0.9, 0.05, 0.05]}
 RECIPES = {
-    "tiles-36": Recipe("compress-tiles", write_tiles, _TILES | {"compression.weight": 0.6}),
-    "tiles-40": Recipe("compress-tiles", write_tiles, _TILES | {"compression.weight": 0.11}),
-    "tiles-linear": Recipe("linear-tiles", write_tiles, {"data.split": [0.96, 0.02, 0.02]}),
-    "ecg-low": Recipe("compress-ecg", write_ecg, _ECG | {"compression.weight": 0.2}),
-    "ecg-high": Recipe("compress-ecg", write_ecg, _ECG | {"compression.weight": 0.08}),
-    "ecg-linear": Recipe("linear-ecg", write_ecg, _ECG | {"model.latent": 128}),
+    "tiles-36": Recipe("compress-tiles", write_tiles, _TILES | {"compression.weight": 0.6, "training.epochs": 8}),
+    "tiles-40": Recipe("compress-tiles", write_tiles, _TILES | {"compression.weight": 0.11, "training.epochs": 12}),
+    "tiles-linear": Recipe("linear-tiles", write_tiles, _TILES),
+    "ecg-low": Recipe("compress-ecg", write_ecg, _ECG | _LONG | {"compression.weight": 0.16}),
+    "ecg-high": Recipe("compress-ecg", write_ecg, _ECG | _LONG | {"compression.weight": 0.045, "model.latent": 128}),
+    "ecg-linear": Recipe("linear-ecg", write_ecg, _ECG),
     "motion": Recipe("compress-ecg", write_motion, _MOTION | {"data.stride": 16}),
     "motion-linear": Recipe("linear-ecg", write_motion, _MOTION | {"model.latent": 256}),
 }

@@ -178,7 +178,7 @@ def _limits(device: str) -> dict[str, float]:
 
     def seconds(work: Callable[[], Any]) -> float:
         met = []
-        for _ in range(20):
+        for _ in range(60):
             began = time.perf_counter()
             work()
             if memory != "cpu":

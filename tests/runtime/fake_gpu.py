@@ -117,11 +117,19 @@ class Session:
             self.bound.append(value.data_ptr())
             real.bind_ortvalue_input(name, value)
 
+        def bind_input(name: str, memory: str, index: int, kind: Any, shape: Any, pointer: int) -> None:
+            self.bound.append(pointer)
+            real.bind_input(name, _host(memory), 0, kind, shape, pointer)
+
+        def bind_output(name: str, memory: str, index: int, *place: Any) -> None:
+            real.bind_output(name, _host(memory), 0, *place)
+
         return SimpleNamespace(
             real=real,
             bind_ortvalue_input=bind_ortvalue_input,
             bind_ortvalue_output=real.bind_ortvalue_output,
-            bind_output=lambda name, memory, index: real.bind_output(name, _host(memory), 0),
+            bind_input=bind_input,
+            bind_output=bind_output,
             get_outputs=real.get_outputs,
             clear_binding_inputs=real.clear_binding_inputs,
             clear_binding_outputs=real.clear_binding_outputs,

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import re
 import sys
+import weakref
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -301,6 +303,16 @@ def test_results_are_not_written_over_by_later_calls(model: Autoencoder) -> None
     given = [Tensor(samples(9, seed=seed)) for seed in range(5)]
     for latent, tensor in zip([model.encode(tensor) for tensor in given], given, strict=True):
         same(latent, TRUTH.encode(tensor.array))
+
+
+def test_what_was_given_is_not_kept_alive(model: Autoencoder) -> None:
+    given, out = samples(50), np.zeros((50, 2), np.float32)
+    alive = [weakref.ref(given), weakref.ref(out)]
+    model.encode(Tensor(given), out=Tensor(out))
+    model.encode(Tensor(given))
+    del given, out
+    gc.collect()
+    assert [one() for one in alive] == [None, None]
 
 
 def test_results_go_into_a_tensor_of_the_caller(model: Autoencoder) -> None:

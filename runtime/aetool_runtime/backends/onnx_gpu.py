@@ -74,17 +74,23 @@ class GpuGraph:
             binding = self._thread.binding = self._session.io_binding()
         session, device = self._session, self._device
         try:
-            binding.bind_ortvalue_input(self._input, given)
-            for i, name in enumerate(self._outputs):
+            # By address: versions differ in whose GPU's memory they take another library's tensor to be in.
+            binding.bind_input(*self._place(self._artifact.inputs[0], given))
+            for i, spec in enumerate(self._artifact.outputs):
                 if returned is not None and i == 0:
-                    binding.bind_ortvalue_output(name, returned)
+                    binding.bind_output(*self._place(spec, returned))
                 else:  # bound anew for each call: else the next one would write over what this one returned
-                    binding.bind_output(name, device.memory, device.index)
+                    binding.bind_output(spec.name, device.memory, device.index)
             session.run_with_iobinding(binding)  # returns when the device is done
             return list(binding.get_outputs())
         finally:  # else it would keep the caller's tensors alive
             binding.clear_binding_inputs()
             binding.clear_binding_outputs()
+
+    def _place(self, spec: TensorSpec, value: Any) -> tuple[Any, ...]:
+        """What a binding is told of a tensor."""
+        device, kind = self._device, np.dtype(spec.dtype).type
+        return spec.name, device.memory, device.index, kind, value.shape(), value.data_ptr()
 
 
 class CapturedGraph:

@@ -142,7 +142,7 @@ def fixed(outer_shift: int = 3) -> Compression:
                 (-512, 511),
                 (ramp[:24].reshape(3, 8) * 7 % 31 - 15).astype(np.int8),
                 np.zeros(8, np.int32),
-                _rescaling(8, 6),
+                _rescaling(8, 1),
             ),
             Lookup((1,), (-300, 900), np.clip(np.arange(-512, 512) * 2, -300, 900).astype(np.int16)),
             Dense(
@@ -150,7 +150,7 @@ def fixed(outer_shift: int = 3) -> Compression:
                 (-40_000, 40_000),
                 (np.arange(128).reshape(8, 16) * 11 % 251 - 125).astype(np.int16),
                 np.full(16, 9, np.int32),
-                _rescaling(16, 9, 3),
+                _rescaling(16, 7, 3),
             ),
             Reshape((3,), (-40_000, 40_000), (8, 2)),
         ),

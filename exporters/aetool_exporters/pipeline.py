@@ -14,6 +14,7 @@ from aetool_exporters.budget import BudgetOptions, Frontier, Keeper, frontier_js
 from aetool_exporters.bundle_writer import GOLDEN_PATH, GoldenFile, bundle_files, write_folder
 from aetool_exporters.cases import Samples, Suite, golden_subset, make_suite, synthetic_samples
 from aetool_exporters.complexity import count_reference
+from aetool_exporters.compression import COMPRESSION_PATH, CompressionOptions, bring_compression, split_samples
 from aetool_exporters.conditioning import reconsider
 from aetool_exporters.guide import GUIDE_PATH, format_guide
 from aetool_exporters.judgement import EXACT, Judge, Verdict, key_of
@@ -60,6 +61,7 @@ class ExportOptions:
         budget: of quality that may be lost: of each format the smallest artifacts that keep it are searched for among
             the reduced ``precisions`` (all that there are, where none is named) and delivered, beside ``float32`` where
             that is named. ``None`` to write every precision as it is.
+        compression: what the bundle shall bring for compression; ``None`` for nothing.
     """
 
     formats: tuple[str, ...] = DEFAULT_FORMATS
@@ -72,6 +74,7 @@ class ExportOptions:
     microcontroller: bool = False
     overwrite: bool = False
     budget: BudgetOptions | None = None
+    compression: CompressionOptions | None = None
 
 
 def export(
@@ -144,7 +147,8 @@ def export_reference(
     if keeper and options.microcontroller:
         for notice in (sentence for exported in verdict.passed for sentence in _for_microcontroller(exported)):
             on_notice(notice)
-    files = _contents(reference, name, samples, golden, verdict, options, frontiers)
+    compression = _compression(reference, samples, verdict, options, on_notice)
+    files = _contents(reference, name, samples, golden, verdict, options, frontiers, compression)
     if files:
         (write_zip if options.zip else write_folder)(output, files)
     _set_aside(_rejected(output), verdict, samples)
@@ -249,6 +253,7 @@ def _contents(
     verdict: Verdict,
     options: ExportOptions,
     frontiers: Sequence[Frontier],
+    compression: Mapping[str, bytes],
 ) -> Mapping[str, bytes]:
     """Every file of the bundle; none when nothing passed."""
     if not verdict.passed:
@@ -270,6 +275,7 @@ def _contents(
         latent_prior=reference.latent_prior,
         tokenizer=reference.tokenizer,
         complexity=count_reference(reference, samples.values.shape[1:]),
+        compression=COMPRESSION_PATH if compression else "",
     )
     kept = [check for check in verdict.checks if any(check.artifact in e.artifacts for e in verdict.passed)]
     files = {
@@ -279,7 +285,18 @@ def _contents(
     }
     if options.license is not None:
         files[LICENSE_PATH] = options.license.encode()
-    return bundle_files(manifest, ChainMap(files, graphs))
+    return bundle_files(manifest, ChainMap({**files, **compression}, graphs))
+
+
+def _compression(
+    reference: Reference, samples: Samples, verdict: Verdict, options: ExportOptions, on_notice: Callable[[str], None]
+) -> Mapping[str, bytes]:
+    """The files for compression; none where they are not wanted, or no graph passed."""
+    if options.compression is None or not verdict.passed:
+        return {}
+    calibration = options.quantization.calibration
+    training, held_out = split_samples(options.compression, reference.rate, calibration, samples)
+    return bring_compression(reference, verdict.passed, held_out, training, options.compression, on_notice)
 
 
 def _described(artifact: Artifact, verdict: Verdict, golden_file: GoldenFile, files: Mapping[str, bytes]) -> Artifact:

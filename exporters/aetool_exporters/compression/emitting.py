@@ -111,9 +111,9 @@ class _Emitter:
     def _linear(self, number: int, node: Linear, given: int) -> None:
         source, wanted = node.inputs[0], self._wanted[number + 1]
         unit = self._unit if source == 0 else np.array(self._precision[source].unit)
-        whole = integer_weights(
-            node.weights * np.reshape(unit, (-1, 1)), node.bias, self._precision[source].largest, self._dtypes[number]
-        )
+        weights = node.weights * np.reshape(unit, (-1, 1))
+        largest = self._precision[source].largest
+        whole = integer_weights(weights, node.bias, largest, self._dtypes[number], node.meeting)
         scaled = rescaling(whole.unit / wanted.unit)
         if node.kind == "dense":
             step: Step = Dense((given,), wanted.range, whole.weights, whole.bias, scaled)

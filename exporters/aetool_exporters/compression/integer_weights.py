@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aetool_exporters.compression.nodes import Floats
+from aetool_runtime.compression.decoder.bounds import meeting_sums
 from aetool_runtime.compression.description import Rescaling
 
 __all__ = ["LARGEST_ACCUMULATED", "IntegerWeights", "concentration", "integer_weights", "rescaling"]
@@ -32,7 +34,9 @@ class IntegerWeights:
     unit: Floats
 
 
-def integer_weights(weights: Floats, bias: Floats, largest: int, dtype: str) -> IntegerWeights:
+def integer_weights(
+    weights: Floats, bias: Floats, largest: int, dtype: str, stride: Sequence[int] = ()
+) -> IntegerWeights:
     """The finest integers of a type with |bias| + ``largest`` · Σ|w| < 2³¹ in each output channel.
 
     Args:
@@ -40,29 +44,29 @@ def integer_weights(weights: Floats, bias: Floats, largest: int, dtype: str) -> 
         bias: [O], in the same unit.
         largest: magnitude of the inputs.
         dtype: ``int8`` or ``int16``.
+        stride: of a transposed convolution: only places of the kernel that meet count together.
     """
-    flat = weights.reshape(-1, weights.shape[-1])
-    sums = largest * np.abs(flat).sum(axis=0) + np.abs(bias)
+    sums = largest * meeting_sums(np.abs(weights), stride) + np.abs(bias)
     most = np.iinfo(dtype).max
-    unit = np.maximum(np.abs(flat).max(axis=0) / most, sums / LARGEST_ACCUMULATED)
+    highest = np.abs(weights).reshape(-1, weights.shape[-1]).max(axis=0)
+    unit = np.maximum(highest / most, sums / LARGEST_ACCUMULATED)
     unit = np.where(unit > 0, unit, 1.0)
     while True:
-        found = np.rint(flat / unit).astype(np.int64)
+        found = np.rint(weights / unit).astype(np.int64)
         offset = np.rint(bias / unit).astype(np.int64)
-        over = np.abs(offset) + largest * np.abs(found).sum(axis=0) > LARGEST_ACCUMULATED
+        over = np.abs(offset) + largest * meeting_sums(np.abs(found), stride) > LARGEST_ACCUMULATED
         if not over.any():
             break
         unit = np.where(over, unit * 1.01, unit)  # rounding took it past the limit
-    whole = found.reshape(weights.shape).astype(dtype)
-    return IntegerWeights(whole, offset.astype(np.int32), unit)
+    return IntegerWeights(found.astype(dtype), offset.astype(np.int32), unit)
 
 
-def concentration(weights: Floats) -> float:
+def concentration(weights: Floats, stride: Sequence[int] = ()) -> float:
     """Σ|w| over the largest |w|, of the output channel where it is largest: how many weights count, so to say."""
-    flat = np.abs(weights.reshape(-1, weights.shape[-1]))
-    largest = flat.max(axis=0)
+    magnitudes = np.abs(weights)
+    largest = magnitudes.reshape(-1, weights.shape[-1]).max(axis=0)
     live = largest > 0
-    return float((flat.sum(axis=0)[live] / largest[live]).max()) if live.any() else 1.0
+    return float((meeting_sums(magnitudes, stride)[live] / largest[live]).max()) if live.any() else 1.0
 
 
 def rescaling(ratios: NDArray[np.floating[Any]]) -> Rescaling:

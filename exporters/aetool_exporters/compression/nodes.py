@@ -50,6 +50,11 @@ class Linear:
     stride: tuple[int, ...] = ()
     margins: Pairs = ()
 
+    @property
+    def meeting(self) -> tuple[int, ...]:
+        """The stride modulo which places of a transposed kernel meet; () where all of a kernel does."""
+        return self.stride if self.kind == "conv_transposed" else ()
+
 
 @dataclass
 class Affine:

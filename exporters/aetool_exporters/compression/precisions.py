@@ -71,7 +71,7 @@ def bits_of(program: Program, dtypes: Mapping[int, str]) -> list[int]:
 
 
 def _balanced(node: Linear) -> int:
-    bits = (_ACCUMULATOR_BITS - math.log2(concentration(node.weights))) / 2
+    bits = (_ACCUMULATOR_BITS - math.log2(concentration(node.weights, node.meeting))) / 2
     return max(_NARROWEST, min(_WIDEST, round(bits)))
 
 

@@ -218,6 +218,21 @@ def test_a_checkpoint_brings_what_a_codec_is_made_from(trained):
     assert any(rate.live)
 
 
+def test_a_report_says_bits_and_error_after_rounding_and_holds_nothing_against_as_many_values(trained):
+    evaluation = trained.metrics["evaluation"]
+    compression, rate = evaluation["compression"], trained.rate
+    held = trained.held_out
+    latent = np.asarray(trained.encoder(trained.normalization.apply(held)))
+    rounded = np.round(latent).astype(np.float64)
+    expected = laplace_bits(rounded, np.array(rate.location), np.array(rate.scale)).sum() / held.size
+    assert compression["bits"] == pytest.approx(expected, rel=1e-3)
+    restored = trained.normalization.invert(np.asarray(trained.decoder(rounded.astype(np.float32))))
+    assert compression["mse"] == pytest.approx(np.square(restored - held).mean(), rel=1e-3)
+    assert compression["live"] == sum(rate.live)
+    assert "pca" not in evaluation
+    assert "by their bits" in evaluation["skipped"]["pca"]
+
+
 def test_a_channel_that_is_always_rounded_to_the_same_is_not_live(recording, tmp_path):
     model = train(replace(WINDOWS, compression=CompressionConfig(weight=50.0)), recording, tmp_path / "model")
     assert not all(model.rate.live)

@@ -1,4 +1,4 @@
-"""TensorBoard logs: one scalar each for loss and validation loss, and for the loss's parts; a step per epoch."""
+"""TensorBoard logs: one scalar each for loss and validation loss, for the loss's parts, and bits; a step per epoch."""
 
 from __future__ import annotations
 
@@ -26,6 +26,8 @@ class TensorBoardLog:
             self._scalar("validation_loss", point.validation_loss)
             for name, value in point.parts.items() if len(point.parts) > 1 else ():
                 self._scalar(f"parts/{name}", value)
+            if point.bits is not None:
+                self._scalar("bits", point.bits)
         self._writer.flush()
 
     def close(self) -> None:

@@ -16,7 +16,8 @@ round. More than 1: slower than ours. TF32 is off for all. The limit is the long
 weights once at the bandwidth of a large copy on this device, and doing the multiply-adds at the rate of a large
 float32 matrix product; the share is that time of ours, of its fastest form."""
 OPEN = """**GPU figures are open**: no GPU was at hand. What follows is a run of the same script with ONNX Runtime's CPU
-provider and small batches. It shows that the script runs, and says nothing about GPUs."""
+provider and small batches, on a machine that was busy with other work. It shows that the script runs, says nothing about
+GPUs, and its times are no figures either."""
 
 
 def format_line(row: dict[str, Any]) -> str:

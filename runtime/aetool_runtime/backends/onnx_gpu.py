@@ -83,7 +83,7 @@ class GpuGraph:
                     binding.bind_output(spec.name, device.memory, device.index)
             session.run_with_iobinding(binding)  # returns when the device is done
             return list(binding.get_outputs())
-        finally:  # else it would keep the caller's tensors alive
+        finally:  # what it is bound to is the caller's, and may soon be gone
             binding.clear_binding_inputs()
             binding.clear_binding_outputs()
 

@@ -12,6 +12,6 @@ options.py training_data.py assembling.py                all of it, as files of 
 
 from aetool_exporters.compression.assembling import COMPRESSION_PATH, bring_compression
 from aetool_exporters.compression.options import CODECS, CompressionOptions
-from aetool_exporters.compression.training_data import split_samples
+from aetool_exporters.compression.training_data import first_samples, split_samples
 
-__all__ = ["CODECS", "COMPRESSION_PATH", "CompressionOptions", "bring_compression", "split_samples"]
+__all__ = ["CODECS", "COMPRESSION_PATH", "CompressionOptions", "bring_compression", "first_samples", "split_samples"]

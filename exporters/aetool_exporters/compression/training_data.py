@@ -11,7 +11,7 @@ from aetool_exporters.request import Calibration
 from aetool_runtime.errors import UsageError
 from aetool_runtime.specs import Array
 
-__all__ = ["split_samples"]
+__all__ = ["first_samples", "split_samples"]
 
 _MOST_VALUES = 1 << 25  # of a calibration's stream
 _HELD_OUT = 5  # of training samples that are left for measuring, where there are no others: one in so many
@@ -31,7 +31,7 @@ def split_samples(
     if training is None and rate is not None:
         training = rate.samples
     if training is None and calibration is not None:
-        training = _read(calibration)
+        training = first_samples(calibration)
     if training is None or len(training) < 2:
         raise UsageError(
             "compression needs data to fit tables to",
@@ -44,8 +44,8 @@ def split_samples(
     return training[:kept], training[kept:]
 
 
-def _read(calibration: Calibration) -> Array:
-    """The first samples, as many as there is room for."""
+def first_samples(calibration: Calibration) -> Array:
+    """The first samples of a stream, as many as there is room for."""
     pieces: list[Array] = []
     values = 0
     for batch in calibration.batches():

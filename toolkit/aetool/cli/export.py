@@ -10,6 +10,7 @@ import click
 
 from aetool.cli.budget_options import BudgetFlags, budget_options, budgets_json, echo_frontiers
 from aetool.cli.checks import echo_checks
+from aetool.cli.compression_options import CompressionFlags, compression_options
 from aetool.cli.model_options import check_name, model_options
 from aetool.cli.output import emit_json, fail, log, next_step
 from aetool.cli.reduced import Reduced, reduced_options
@@ -42,6 +43,7 @@ __all__ = ["command"]
 )
 @reduced_options
 @budget_options
+@compression_options
 @click.option("--opset", type=int, default=17, show_default=True, help="ONNX operator set.")
 @click.option(
     "--triton", type=click.Path(path_type=Path), metavar="DIR", help="Write a Triton model repository as well."
@@ -69,6 +71,7 @@ def command(
     data: str | None,
     reduced: Reduced,
     budget: BudgetFlags,
+    compression: CompressionFlags,
     opset: int,
     triton: Path | None,
     as_zip: bool,
@@ -91,6 +94,7 @@ def command(
     aetool export autoencoder.keras --data windows.npy -o sensor.aepkg
     aetool export --encoder encoder.h5 --decoder decoder.h5
     aetool export model --tflite --max-drop psnr:0.5
+    aetool export model --compression --calibration recordings.npy
     """
     from aetool_exporters.frugal import give_memory_back
     from aetool_exporters.pipeline import ExportOptions, check_output
@@ -119,7 +123,7 @@ def command(
     if samples is None or not samples.real:
         log("no real samples were given, so parity is checked on made-up ones; better: --data FILE")
     options = replace(options, quantization=reduced.quantization(loaded, log))
-    options = budget.applied(options, loaded, samples, data, reduced)
+    options = compression.applied(budget.applied(options, loaded, samples, data, reduced), loaded, reduced)
     if dry_run:
         _tell_plan(loaded, target, options, as_json)
     else:

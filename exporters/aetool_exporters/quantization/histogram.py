@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from aetool_runtime.errors import InputError
 from aetool_runtime.specs import Array
 
-__all__ = ["MAX_BINS", "Histogram", "Points"]
+__all__ = ["MAX_BINS", "Bins", "Histogram", "Points"]
 
 MAX_BINS = 1 << 16
 """At most; at least half as many lie between the smallest value and the largest, unless they are (nearly) one."""
@@ -37,6 +37,25 @@ class Points:
 
     values: NDArray[np.float64]
     counts: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Bins:
+    """Counts of what lies in [(first + i)·width, (first + i + 1)·width)."""
+
+    first: int
+    width: float
+    counts: NDArray[np.float64]
+
+    @property
+    def centers(self) -> NDArray[np.float64]:
+        """[bins], in the values' unit."""
+        numbers: NDArray[np.float64] = self.first + 0.5 + np.arange(len(self.counts), dtype=np.float64)
+        return numbers * self.width
+
+    def halved(self) -> Bins:
+        """Half as many, each twice as wide."""
+        return Bins(self.first // 2, self.width * 2, _halved(self.counts, self.first))
 
 
 class Histogram:
@@ -82,6 +101,10 @@ class Histogram:
         borders = (self._first + np.array([first, last + 1])) * self._width
         lower, upper = np.clip(borders, self.minimum, self.maximum)
         return float(lower), float(upper)
+
+    def bins(self) -> Bins:
+        """All bins, without the zeros."""
+        return Bins(self._first, self._width, self._counts)
 
     def points(self, most: int) -> Points:
         """The bins that hold anything besides zeros, merged until there are at most ``most``, each at its mean."""

@@ -3,8 +3,7 @@
 - ``minmax``: all that was met.
 - ``percentile``: all but the outermost 0.01 % of the values, half of these at either end.
 - ``mse``: the range of least squared error after quantization, clipping included.
-- ``entropy``: the range whose quantized distribution tells least from the real one (Kullback-Leibler divergence; S.
-  Migacz, "8-bit inference with TensorRT", 2017, here for both ends of a range).
+- ``entropy``: the range from whose integers most of the real distribution can be told; see ``divergence``.
 
 A result lies within the range met, and depends on the values alone, not on the batches that they came in.
 """
@@ -18,6 +17,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from aetool_exporters.quantization.affine import Affine, Range
+from aetool_exporters.quantization.divergence import Divergence
 from aetool_exporters.quantization.histogram import Histogram, Points
 from aetool_runtime.errors import InputError, UsageError
 from aetool_runtime.specs import Array
@@ -26,11 +26,10 @@ __all__ = ["RangeObserver", "make_observer"]
 
 _OUTERMOST = 1e-4
 _SQUARED_ERROR_POINTS = 8192
-_DIVERGENCE_POINTS = 2048
 _COARSE = 2.0 ** (-np.arange(49) / 4)  # down to 1/4096 of a side
 _ROUNDS = 2
 
-_Loss = Callable[[Points, Affine], float]
+_Loss = Callable[[Affine], float]
 _Chooser = Callable[[Histogram, np.dtype, bool], Range]
 
 
@@ -92,11 +91,11 @@ def _percentile(histogram: Histogram, dtype: np.dtype, symmetric: bool) -> Range
 
 
 def _least_squared_error(histogram: Histogram, dtype: np.dtype, symmetric: bool) -> Range:
-    return _search(histogram, histogram.points(_SQUARED_ERROR_POINTS), _squared_error, dtype, symmetric)
+    return _search(histogram, partial(_squared_error, histogram.points(_SQUARED_ERROR_POINTS)), dtype, symmetric)
 
 
 def _least_divergence(histogram: Histogram, dtype: np.dtype, symmetric: bool) -> Range:
-    return _search(histogram, histogram.points(_DIVERGENCE_POINTS), _divergence, dtype, symmetric)
+    return _search(histogram, Divergence(histogram), dtype, symmetric)
 
 
 _CHOOSERS: dict[str, _Chooser] = {
@@ -107,12 +106,12 @@ _CHOOSERS: dict[str, _Chooser] = {
 }
 
 
-def _search(histogram: Histogram, points: Points, loss: _Loss, dtype: np.dtype, symmetric: bool) -> Range:
+def _search(histogram: Histogram, loss: _Loss, dtype: np.dtype, symmetric: bool) -> Range:
     """Shrink the range met, one side after the other, as long as the loss falls; never worse than the whole."""
     whole = _minmax(histogram, dtype, symmetric)
 
     def judge(candidate: Range) -> float:
-        return loss(points, Affine.covering(candidate, dtype, symmetric=symmetric))
+        return loss(Affine.covering(candidate, dtype, symmetric=symmetric))
 
     if symmetric:
         return _shrunk(whole, partial(_within, whole), judge)
@@ -158,16 +157,3 @@ def _within(whole: Range, share: float) -> Range:
 def _squared_error(points: Points, affine: Affine) -> float:
     with np.errstate(over="ignore"):
         return float(np.sum(points.counts * (affine.round_trip(points.values) - points.values) ** 2))
-
-
-def _divergence(points: Points, affine: Affine) -> float:
-    """Kullback-Leibler divergence, nats, of the real distribution from what the integers can tell of it.
-
-    All they tell of the values that share an integer, the clipped ones included, is how many there are: their share is
-    spread evenly over the points. (Where clipped values are left out of the quantized distribution, as in the original,
-    the narrowest range of all comes out best, and has to be forbidden.)
-    """
-    integers = affine.quantize(points.values) - affine.smallest
-    real = points.counts / points.counts.sum()
-    spread = (np.bincount(integers, weights=real) / np.maximum(np.bincount(integers), 1))[integers]
-    return float(np.sum(real * np.log(real / spread)))

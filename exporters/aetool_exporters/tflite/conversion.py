@@ -23,6 +23,7 @@ from aetool_exporters.tflite.flatbuffer import read, write
 from aetool_exporters.tflite.large_kernels import LargeKernel, given_from_outside, large_kernels, put_in
 from aetool_exporters.tflite.quiet import quiet
 from aetool_exporters.tflite.signatures import Signature
+from aetool_exporters.tflite.tracing import tflite_layers
 from aetool_runtime.errors import AetoolError, ConversionError, UnsupportedOperatorError
 
 __all__ = ["convert", "convert_model"]
@@ -70,7 +71,12 @@ def _converted_without(reference: Reference, wanted: tuple[Signature, ...], kern
 
 
 def _converted(save: Callable[[str], None], reference: Reference, wanted: tuple[Signature, ...]) -> bytes:
-    with tempfile.TemporaryDirectory(prefix="aetool-") as folder, quiet(), plain_extremes(reference):
+    with (
+        tempfile.TemporaryDirectory(prefix="aetool-") as folder,
+        quiet(),
+        plain_extremes(reference),
+        tflite_layers(reference),
+    ):
         save(folder)
         keys = [signature.key for signature in wanted]
         converter = tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=keys)

@@ -16,10 +16,10 @@ round. More than 1: slower than ours. TF32 is off for all. The limit is the long
 weights once at the bandwidth of a large copy on this device, and doing the multiply-adds at the rate of a large
 float32 matrix product; the share is that time of ours, of its fastest form."""
 OPEN = """\
-**GPU figures are open**: no GPU was at hand. What follows is a run of the same script with ONNX Runtime's CPU provider
-and small batches, on a machine that was busy with other work. It shows that the script runs and that all contenders
-compute the same; it says nothing about GPUs, and its times are no figures of this CPU either. Limits are left out: those
-of PyTorch's product on one thread are none for others."""
+**GPU figures are open**: no GPU was at hand. What follows is a run of the same script with ONNX Runtime's CPU
+provider and small batches, on a machine that was busy with other work. It shows that the script runs and that all
+contenders compute the same; it says nothing about GPUs, and its times are no figures of this CPU either. Limits are
+left out: those of PyTorch's product on one thread are none for others."""
 
 
 def format_line(row: dict[str, Any]) -> str:

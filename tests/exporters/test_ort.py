@@ -17,6 +17,7 @@ from tests.exporters.keras_models import MODELS, sample
 
 import aetool_exporters.pipeline as flow
 from aetool_exporters import ExportOptions, Reference, Samples, export
+from aetool_exporters.budget import Budget, BudgetOptions, HeldOut
 from aetool_exporters.onnx import OnnxExporter
 from aetool_exporters.operators import count_operators
 from aetool_exporters.ort import OrtExporter
@@ -151,3 +152,31 @@ def test_operations_are_counted() -> None:
     ort = exported("float32")[1]
     counts = count_operators(ort.artifacts[0], ort.files[ort.artifacts[0].path])
     assert counts["Conv"] + counts.get("FusedConv", 0) >= 1
+
+
+def test_a_budget_of_quality_is_kept_in_both(reference: Reference, samples: Samples, tmp_path: Path) -> None:
+    """The search changes the precision many times, and both formats go through the one ONNX exporter."""
+    budget = BudgetOptions(
+        Budget.parse("psnr:0.5"), HeldOut(samples.values, peak=float(np.ptp(samples.values))), methods=("minmax",)
+    )
+    options = ExportOptions(
+        formats=("onnx", "ort"),
+        precisions=("int8", "float16"),
+        quantization=QuantizationOptions(Calibration(lambda: iter([samples.values]))),
+        budget=budget,
+    )
+    made = export(
+        reference.encoder,
+        reference.decoder,
+        tmp_path / "b.aepkg",
+        normalization=reference.normalization,
+        samples=samples,
+        options=options,
+    )
+    found = [(artifact.format, artifact.role, artifact.precision) for artifact in made.manifest.artifacts]
+    chosen = found[0][2]
+    assert found == [(kind, role, chosen) for kind in ("onnx", "ort") for role in reference.roles]
+    assert f"ort/required_operators.{chosen}.config" in made.manifest.files
+    budgets = json.loads(made.read("report.json"))["budgets"]
+    assert [told["format"] for told in budgets] == ["onnx", "ort"]
+    assert all(check.passed for check in self_test(made))

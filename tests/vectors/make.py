@@ -10,12 +10,20 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+from tests.runtime.compression.made import bare, fixed, free
+from tests.runtime.compression.streams import archive_with
 from tests.vectors.bundles import archives
+from tests.vectors.coded import coded_rows
 from tests.vectors.manifests import Row, rows
+from tests.vectors.streams import stream_rows
 
-__all__ = ["FOLDER", "append", "bundle_index", "manifest_index", "text_of"]
+from aetool_runtime.bundle import open_bundle
+from aetool_runtime.compression.reading import read_compression
+
+__all__ = ["COMPRESSION", "FOLDER", "append", "bundle_index", "manifest_index", "text_of"]
 
 FOLDER = Path(__file__).parent
+COMPRESSION = FOLDER / "compression"
 
 
 def manifest_index() -> list[dict[str, Any]]:
@@ -69,10 +77,25 @@ def append(path: Path, entries: list[dict[str, Any]]) -> int:
     return len(new)
 
 
+def compression_vectors() -> int:
+    """Bundles that compress, and what goes with them; how many vectors are new."""
+    for name, make in (("bare", bare), ("fixed", fixed), ("free", free)):
+        path = COMPRESSION / f"{name}.aepkg"
+        if not path.exists():
+            path.write_bytes(archive_with(make()))
+    bundles = {name: open_bundle(COMPRESSION / f"{name}.aepkg") for name in ("bare", "fixed", "free")}
+    made = {name: read_compression(bundle) for name, bundle in bundles.items()}
+    added = append(COMPRESSION / "coded.json", list(coded_rows(made)))
+    added += append(COMPRESSION / "streams.json", list(stream_rows(bundles)))
+    return added
+
+
 def main() -> None:
     (FOLDER / "bundles").mkdir(exist_ok=True)
+    COMPRESSION.mkdir(exist_ok=True)
     added = append(FOLDER / "manifests.json", manifest_index())
     added += append(FOLDER / "bundles.json", bundle_index(FOLDER / "bundles"))
+    added += compression_vectors()
     sys.stdout.write(f"{added} vectors added\n")
 
 

@@ -16,7 +16,7 @@ __all__ = ["round_together"]
 
 _Matrix = NDArray[np.float64]
 
-_DAMPING = 0.01  # of the mean variance: what the samples cannot tell of others like them
+_DAMPING = 0.05  # of the mean variance: what a few samples cannot tell of others like them
 _TOGETHER = 1024  # inputs whose covariance is looked at; its cost grows with the third power
 _BLOCK = 64
 

@@ -62,10 +62,11 @@ private:
         return header;
     }
 
-    std::size_t unit_bytes() const {
+    std::size_t unit_values() const {
         const StreamHeader& header = writer_.header();
-        return (header.is_recording ? header.values_of_row() : header.values()) * bytes_of(header.type);
+        return header.is_recording ? header.values_of_row() : header.values();
     }
+    std::size_t unit_bytes() const { return unit_values() * bytes_of(writer_.header().type); }
     std::size_t chunk_units() const {
         const StreamHeader& header = writer_.header();
         const std::size_t samples = std::max<std::size_t>(1, std::min(options_.chunk_samples, (std::size_t{1} << 22) / header.values()));
@@ -96,18 +97,18 @@ private:
         if (!best || best->cost >= stored_bits) {
             store(count, padded, real);
         } else {
-            writer_.write(count, best->path, best->payload, detail::values_crc(best->n));
+            writer_.write(count, best->path, best->payload, detail::values_crc(best->n, count * unit_values()));
         }
     }
 
     void store(std::size_t count, const Bytes& padded, const std::vector<double>& real) {
         if (writer_.header().type == SampleType::float32) {
-            writer_.write(count, 0, padded, crc32(0, padded.data(), padded.size()));
+            writer_.write(count, 0, padded, crc32(0, padded.data(), count * unit_bytes()));
             return;
         }
         std::vector<std::int64_t> n;
         for (const double value : real) n.push_back(static_cast<std::int64_t>(value));
-        writer_.write(count, 0, padded, detail::values_crc(n));
+        writer_.write(count, 0, padded, detail::values_crc(n, count * unit_values()));
     }
 
     std::vector<double> real_values(const Bytes& bytes) const {

@@ -229,10 +229,11 @@ inline std::uint32_t chunk_crc(std::uint32_t header_crc, std::uint32_t number, c
     return crc32(crc32(header_crc, place.data(), 4), body, size);
 }
 
-inline std::uint32_t values_crc(const std::vector<std::int64_t>& n) {
+// Of the first `count` values: surplus rows are not returned.
+inline std::uint32_t values_crc(const std::vector<std::int64_t>& n, std::size_t count) {
     Bytes bytes;
-    bytes.reserve(n.size() * 4);
-    for (const std::int64_t value : n) put(bytes, static_cast<std::uint64_t>(value), 4);
+    bytes.reserve(count * 4);
+    for (std::size_t i = 0; i < count; ++i) put(bytes, static_cast<std::uint64_t>(n[i]), 4);
     return crc32(0, bytes.data(), bytes.size());
 }
 
@@ -342,12 +343,12 @@ private:
         const std::size_t kept = header_.is_recording ? chunk.count * header_.values_of_row() : chunk.count * header_.values();
         if (chunk.path == 0 && header_.type == SampleType::float32) {
             const std::uint8_t* values = cursor.take(static_cast<std::size_t>(samples) * header_.values() * 4);
-            if (header_.has_checks && crc32(0, values, static_cast<std::size_t>(samples) * header_.values() * 4) != check) mismatch();
+            if (header_.has_checks && crc32(0, values, kept * 4) != check) mismatch();
             chunk.values.assign(values, values + kept * 4);
         } else {
             const detail::Scaling scaling = detail::Scaling::of(header_, *compression_);
             const std::vector<std::int64_t> n = decode_path(cursor, chunk.path, static_cast<std::size_t>(samples), scaling);
-            if (header_.has_checks && detail::values_crc(n) != check) mismatch();
+            if (header_.has_checks && detail::values_crc(n, kept) != check) mismatch();
             detail::put_values(n, header_.type, scaling.grid, kept, chunk.values);
         }
         if (cursor.left() != 0) throw Error(Refusal::damaged, "bytes behind a chunk's payload");

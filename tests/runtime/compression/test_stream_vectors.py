@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import re
+import zlib
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -98,3 +100,20 @@ def test_the_vectors_are_where_other_languages_look() -> None:
     text = (Path(COMPRESSION).parent / "README.md").read_text("utf-8")
     assert "compression/streams.json" in text
     assert "compression/coded.json" in text
+
+
+def test_the_specifications_example() -> None:
+    text = (Path(COMPRESSION).parents[2] / "runtime" / "BITSTREAM.md").read_text("utf-8")
+    lines = text.split("## 9. A whole stream")[1].splitlines()
+    codes = [re.match(r"    ((?:[0-9a-f]{2} )*[0-9a-f]{2})    +\S", line) for line in lines]
+    stream = bytes.fromhex(" ".join(code[1] for code in codes if code))
+    rows = [[1000, -20], [1003, -20], [1005, -21], [1004, -21]]
+    found = decompressor("bare").decompress(stream)
+    assert found.tolist() == rows
+    reader = decompressor("bare").reader(io.BytesIO(stream))
+    (chunk,) = reader.chunks()
+    assert (chunk.body.crc, chunk.body.path) == (zlib.crc32(found.astype("<i4").tobytes()), 1)
+    coded = chunk.body.payload[9:]
+    values, _ = decompressor("bare").decoder.coder.decode(memoryview(coded), 0, (1, 16, 1), 0)
+    assert values.reshape(-1).tolist() == [1000, 3, 2, -1, 0, 0, 0, 0, -20, 0, -1, 0, 0, 0, 0, 0]
+    assert "1000, 3, 2, −1, 0, 0, 0, 0" in text

@@ -4,12 +4,16 @@ Ray Data makes one for each actor, and loads the bundle once there:
 
     dataset.map_batches(MapBatches, fn_constructor_args=("model.aepkg",), concurrency=4, batch_size=256)
 
+Spark gives a function an iterator of pandas frames for each task:
+
+    frame.mapInPandas(map_in_pandas("model.aepkg"), "number int, data array<float>, latent array<float>")
+
 Nothing of a framework is imported here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Literal
 
 import numpy as np
@@ -18,7 +22,7 @@ from aetool_runtime.autoencoder import Autoencoder
 from aetool_runtime.errors import InputError, UsageError
 from aetool_runtime.specs import Array
 
-__all__ = ["MapBatches"]
+__all__ = ["MapBatches", "map_in_pandas"]
 
 _VERBS = {  # what is taken, and what it becomes
     "encode": ("data", "latent"),
@@ -40,6 +44,9 @@ class MapBatches:
 
     Raises:
         UsageError: another verb, or see ``Autoencoder.open``.
+
+    Attributes:
+        output: the column that is added.
     """
 
     def __init__(
@@ -52,7 +59,7 @@ class MapBatches:
     ) -> None:
         if verb not in _VERBS:
             raise UsageError(f"there is no verb {verb!r}", expected="one of " + ", ".join(_VERBS))
-        self._column, self._output = column or _VERBS[verb][0], output or _VERBS[verb][1]
+        self._column, self.output = column or _VERBS[verb][0], output or _VERBS[verb][1]
         self._model = Autoencoder.open(bundle, **(options or {}))
         self._run = getattr(self._model, verb)
 
@@ -64,7 +71,32 @@ class MapBatches:
         """
         if self._column not in batch:
             raise InputError(f"the batch has no column {self._column!r}", expected="one of " + ", ".join(batch))
-        return {**batch, self._output: self._run(_stacked(batch[self._column], self._column))}
+        return {**batch, self.output: self._run(_stacked(batch[self._column], self._column))}
+
+
+def map_in_pandas(
+    bundle: str,
+    verb: Literal["encode", "decode", "reconstruct"] = "encode",
+    column: str | None = None,
+    output: str | None = None,
+    options: Mapping[str, Any] | None = None,
+) -> Callable[[Iterable[Any]], Iterator[Any]]:
+    """A function for ``DataFrame.mapInPandas`` of Spark: adds a column of lists, one for each row, nested as its shape.
+
+    The schema has the columns that there were, and the new one. The bundle is opened once for each task, so give a task
+    many rows; threads within one are of no use where Spark has a task for each core.
+
+    Args:
+        bundle, verb, column, output, options: see ``MapBatches``.
+    """
+
+    def run(frames: Iterable[Any]) -> Iterator[Any]:
+        call = MapBatches(bundle, verb, column, output, options)
+        for frame in frames:
+            values = call({name: frame[name].to_numpy() for name in frame})[call.output]
+            yield frame.assign(**{call.output: list(values) if values.ndim <= 2 else values.tolist()})
+
+    return run
 
 
 def _stacked(values: Any, column: str) -> Array:
@@ -72,6 +104,12 @@ def _stacked(values: Any, column: str) -> Array:
     if isinstance(values, np.ndarray) and values.dtype != object:
         return values
     try:
-        return np.stack([np.asarray(item) for item in values])
+        return np.stack([_array(item) for item in values])
     except ValueError as error:
         raise InputError(f"the column {column!r} holds no arrays of one shape ({error})") from error
+
+
+def _array(item: Any) -> Array:
+    """An array, also where its rows are arrays in an array of objects, as Spark nests them."""
+    met = np.asarray(item)
+    return np.stack([_array(row) for row in met]) if met.dtype == object and met.ndim else met

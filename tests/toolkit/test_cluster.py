@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import pytest
 
 from aetool_runtime import Autoencoder, open_bundle
 from aetool_runtime.errors import InputError, UsageError
-from aetool_runtime.map_batches import MapBatches
+from aetool_runtime.map_batches import MapBatches, map_in_pandas
 from aetool_runtime.specs import Array
 
 BUNDLE = Path(__file__).parents[1] / "vectors" / "bundles" / "encoder-decoder-in-both-formats.aepkg"
@@ -103,3 +104,64 @@ def test_refusals() -> None:
         MapBatches(str(BUNDLE))({"x": DATA})
     with pytest.raises(InputError, match="no arrays of one shape"):
         MapBatches(str(BUNDLE))({"data": [np.zeros(6), np.zeros(5)]})
+
+
+# --- Spark ---
+
+
+def frames(values: list[Any], size: int = 4) -> Iterator[Any]:
+    """As Spark hands them to a task: arrays in a column of objects."""
+    pandas = pytest.importorskip("pandas")
+    for start in range(0, len(values), size):
+        part = values[start : start + size]
+        yield pandas.DataFrame({"number": range(start, start + len(part)), "data": part})
+
+
+def test_frames_get_a_column(expected: Array) -> None:
+    done = list(map_in_pandas(str(BUNDLE))(frames(list(DATA[:10]))))
+    assert [list(frame) for frame in done] == [["number", "data", "latent"]] * 3
+    assert [number for frame in done for number in frame["number"]] == list(range(10))
+    met = np.concatenate([np.stack(frame["latent"].to_list()) for frame in done])
+    np.testing.assert_allclose(met, expected[:10], rtol=1e-6, atol=1e-6)
+
+
+def test_columns_of_frames_have_names_as_in_a_batch(expected: Array) -> None:
+    [frame] = map_in_pandas(str(BUNDLE), "encode", "data", "z", {"threads": 1})(frames(list(DATA[:4])))
+    np.testing.assert_allclose(np.stack(frame["z"].to_list()), expected[:4], rtol=1e-6, atol=1e-6)
+    with pytest.raises(InputError, match="no column 'latent'"):
+        next(map_in_pandas(str(BUNDLE), "decode")(frames(list(DATA[:4]))))
+
+
+def nested(array: Array) -> Any:
+    """As Spark nests the rows of a sample of more than one dimension."""
+    if array.ndim == 1:
+        return array
+    rows = np.empty(len(array), dtype=object)
+    rows[:] = [nested(row) for row in array]
+    return rows
+
+
+def test_samples_of_more_dimensions_come_and_go_as_nested_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    images = np.arange(2 * 3 * 4 * 5, dtype=np.float32).reshape(2, 3, 4, 5)
+    monkeypatch.setattr(MapBatches, "__init__", lambda self, *_: setattr(self, "output", "latent"))
+    monkeypatch.setattr(MapBatches, "_column", "data", raising=False)
+    monkeypatch.setattr(MapBatches, "_run", lambda _, given: given + 1, raising=False)
+    [frame] = map_in_pandas("a bundle of images")(frames([nested(image) for image in images]))
+    assert frame["latent"].to_list() == (images + 1).tolist()
+    with pytest.raises(InputError, match="no arrays of one shape"):
+        next(map_in_pandas("a bundle of images")(frames([nested(images[0]), nested(images[0, :2])])))
+
+
+@pytest.mark.slow
+def test_spark(expected: Array, monkeypatch: pytest.MonkeyPatch) -> None:
+    sql = pytest.importorskip("pyspark.sql", reason="pip install pyspark, and Java")
+    monkeypatch.setenv("PYSPARK_PYTHON", sys.executable)
+    spark = sql.SparkSession.builder.master("local[2]").config("spark.ui.enabled", "false").getOrCreate()
+    try:
+        rows = [(number, sample.tolist()) for number, sample in enumerate(DATA[:100])]
+        frame = spark.createDataFrame(rows, "number int, data array<float>").repartition(3)
+        columns = "number int, data array<float>, latent array<float>"
+        done = frame.mapInPandas(map_in_pandas(str(BUNDLE)), columns).orderBy("number").collect()
+    finally:
+        spark.stop()
+    np.testing.assert_allclose([row.latent for row in done], expected[:100], rtol=1e-6, atol=1e-6)

@@ -12,17 +12,18 @@ __all__ = ["describe_machine"]
 
 _PACKAGES = (
     *("aetool", "numpy", "tensorflow", "keras", "onnx", "tf2onnx", "ai-edge-litert"),
-    *("onnxruntime", "onnxruntime-gpu", "torch"),
+    *("onnxruntime", "onnxruntime-gpu", "openvino", "torch"),
 )
 
 
 def describe_machine() -> dict[str, str]:
-    """Processor, cores, system and package versions; no host name."""
+    """Processor, cores, system, package versions, and how busy it is now; no host name."""
     return {
         "processor": _processor(),
         "cores": str(os.cpu_count()),
         "system": f"{platform.system()} {platform.machine()}, Python {platform.python_version()}",
         "packages": ", ".join(f"{name} {met}" for name in _PACKAGES if (met := _version(name))),
+        "load when it began": f"{os.getloadavg()[0]:.1f}",
     }
 
 

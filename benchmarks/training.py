@@ -49,12 +49,11 @@ def main(rounds: int, batch_size: int, megabytes: int, child: Path | None) -> No
         return
     from machine import describe_machine
 
-    load = os.getloadavg()[0]
+    machine = describe_machine()
     with tempfile.TemporaryDirectory() as folder:
         rows = [measure(name, Path(folder), rounds, batch_size) for name in MODELS]
         print(json.dumps(rows), file=sys.stderr)
         memory = measure_memory(Path(folder), megabytes)
-    machine = describe_machine() | {"load when it began": f"{load:.1f}"}
     report = {"machine": machine, "rounds": rounds, "batch_size": batch_size, "rows": rows, "memory": memory}
     text = format_report(report)
     print(text)

@@ -23,7 +23,7 @@ from typing import Any
 from aetool_runtime.bundle import open_bundle
 from aetool_runtime.errors import BackendError, UsageError
 
-__all__ = ["ENVIRONMENT", "EdgeProfile", "installed_bytes", "profile"]
+__all__ = ["ENVIRONMENT", "EdgeProfile", "installed_bytes", "needed_packages", "profile"]
 
 _PACKAGES = {"onnxruntime": "onnxruntime", "litert": "ai-edge-litert", "openvino": "openvino"}
 _OURS = "aetool"
@@ -177,9 +177,13 @@ def installed_bytes(backend: str) -> int:
 
     Of an aetool that is installed to be edited, its packages count.
     """
+    return _our_bytes() + sum(_package_bytes(name) for name in needed_packages(backend))
+
+
+def needed_packages(backend: str) -> frozenset[str]:
+    """What is installed beside aetool to run a backend: its engine, and what that and the command line need."""
     engine = _PACKAGES.get(backend)
-    packages = _needed(engine) if engine else frozenset()
-    return _our_bytes() + sum(_package_bytes(name) for name in {"numpy", "click", *packages})
+    return (_needed(engine) if engine else frozenset()) | {"numpy", "click"}
 
 
 def _needed(package: str, met: frozenset[str] = frozenset()) -> frozenset[str]:

@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: setup demo examples test check bench zoo lock clean
+.PHONY: setup demo examples test check bench zoo fuzz lock clean
 
 setup: $(READY)
 
@@ -39,6 +39,14 @@ bench: $(READY)  ## side by side with Keras and every engine; writes benchmarks/
 MODELS ?= ../shared/models
 zoo: $(READY)  ## export every model under MODELS, each held against Keras independently; writes benchmarks/results/zoo.*
 	$(BIN)/python benchmarks/zoo.py $(MODELS)
+
+FUZZ_SECONDS ?= 1800
+fuzz: $(READY)  ## an hour of made-up streams, two kinds; what breaks the reader is kept in build/fuzz
+	test -x build/fuzz/venv/bin/python || ($(PYTHON) -m venv build/fuzz/venv && build/fuzz/venv/bin/pip install --quiet atheris numpy)
+	for kind in whole body; do \
+	  PYTHONPATH=runtime:. build/fuzz/venv/bin/python -m tests.fuzz.fuzz_stream $$kind build/fuzz/$$kind \
+	    -max_total_time=$(FUZZ_SECONDS) -artifact_prefix=build/fuzz/$$kind- || exit 1; \
+	done
 
 lock:  ## renew constraints.txt (versions and hashes, no addresses)
 	test -x build/lock/bin/uv || ($(PYTHON) -m venv build/lock && build/lock/bin/pip install --quiet uv)

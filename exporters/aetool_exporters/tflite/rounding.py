@@ -21,7 +21,7 @@ _TOGETHER = 1024  # inputs whose covariance is looked at; its cost grows with th
 _BLOCK = 64
 
 
-def round_together(weights: Array, scales: Array, largest: int, rows: Array, noise: float) -> _Matrix:
+def round_together(weights: Array, scales: Array, largest: int, rows: Array, noise: float) -> NDArray[np.int16]:
     """Integers that are best together on what the weights are multiplied with.
 
     Args:
@@ -32,14 +32,14 @@ def round_together(weights: Array, scales: Array, largest: int, rows: Array, noi
         noise: the variance that the inputs' own rounding adds.
 
     Returns:
-        [outputs, inputs], whole numbers. Weights that are whole multiples of their scale already are left as they are.
+        [outputs, inputs]. Weights that are whole multiples of their scale already are left as they are.
     """
-    steps = weights.astype(np.float64) / np.asarray(scales, np.float64)[:, np.newaxis]
-    made = np.empty_like(steps)
+    made = np.empty(weights.shape, np.int16)
     order = np.argsort(-rows.var(axis=0, dtype=np.float64), kind="stable")  # the heaviest, while all others can help
-    for start in range(0, steps.shape[1], _TOGETHER):
+    for start in range(0, len(order), _TOGETHER):
         chosen = order[start : start + _TOGETHER]
-        made[:, chosen] = _rounded(steps[:, chosen], _passed_on(rows[:, chosen], noise), largest)
+        steps = weights[:, chosen].astype(np.float64) / np.asarray(scales, np.float64)[:, np.newaxis]
+        made[:, chosen] = _rounded(steps, _passed_on(rows[:, chosen], noise), largest)
     return made
 
 
@@ -57,7 +57,7 @@ def _passed_on(rows: Array, noise: float) -> _Matrix:
 
 def _rounded(steps: _Matrix, passed_on: _Matrix, largest: int) -> _Matrix:
     """In blocks, so that most of the work is matrix products."""
-    left, made = steps.copy(), np.empty_like(steps)
+    left, made = steps, np.empty_like(steps)
     for start in range(0, steps.shape[1], _BLOCK):
         stop = min(start + _BLOCK, steps.shape[1])
         errors = np.empty((len(steps), stop - start))

@@ -8,9 +8,9 @@ training data, by the whole range met (`minmax`). Measured is the graph of both 
 Bytes are those of all files of a format and precision. PSNR is against the held-out data, with their range as the peak;
 what is lost is PSNR at float32 − PSNR. SNR is against float32 of the same format. Times are medians over rounds of the
 ratio to float32 in the same round, the contenders in turn, on one thread; a graph with a fixed batch runs once for each
-sample; where the load was beyond the cores, times say little. An int8 file of TFLite has a byte for each weight and four
-for each bias, which its kernels take as int32: of the float32 file, dense has 0.254 in these alone, conv2d 0.264 and
-conv1d 0.261. What is above that are tensors, operations, signatures, scales, metadata and alignment.
+sample; where the load was beyond the cores, times say little. An int8 file of TFLite has a byte for each weight and
+four for each bias, which its kernels take as int32: of the float32 file, dense has 0.254 in these alone, conv2d 0.264
+and conv1d 0.261. What is above that are tensors, operations, signatures, scales, metadata and alignment.
 """
 
 from __future__ import annotations

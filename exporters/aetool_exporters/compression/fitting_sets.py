@@ -39,7 +39,7 @@ def fit_sets(symbols: NDArray[np.int32], sets: int) -> Fit:
 
 def _by_activity(symbols: NDArray[np.int32], layout: Layout, positions: int, sets: int) -> NDArray[np.int64]:
     magnitude = np.abs(symbols.reshape(-1, layout.channels).astype(np.float64))
-    relative = (magnitude / (magnitude.mean(axis=0) + 1e-9)).sum(axis=1).reshape(layout.samples, -1)
+    relative = (magnitude / (magnitude.sum(axis=0) + 1e-9)).sum(axis=1).reshape(layout.samples, layout.positions)
     starts = np.arange(0, layout.positions, positions)
     activity = np.add.reduceat(relative, starts, axis=1) if layout.positions else relative
     rank = np.argsort(np.argsort(activity.reshape(-1), kind="stable"), kind="stable")

@@ -14,6 +14,7 @@ _TOTAL = 1 << PRECISION
 _PRIOR = 8.0  # how many values what is expected counts for, and again for each value that was seen
 _WIDEST = 64  # values, on each side, that are averaged
 _LEAST = 0.4 / _TOTAL  # below this probability a value is left to the escape
+_LIMIT = 1 << 31
 _TAIL = 12  # values beyond the seen ones that are looked at
 
 
@@ -34,7 +35,8 @@ def table_of(low: int, probabilities: NDArray[np.float64], escape: float) -> Ent
 def table_of_counts(low: int, counts: NDArray[np.float64], outside: float = 0.0) -> EntropyTable:
     """The table of values that were seen ``counts[i]`` times each, from ``low`` on, and ``outside`` times beyond."""
     low, probabilities = smooth(low, counts)
-    (kept,) = (probabilities >= _LEAST).nonzero()
+    values = np.arange(low, low + len(probabilities))
+    (kept,) = ((probabilities >= _LEAST) & (values >= -_LIMIT) & (values < _LIMIT)).nonzero()
     first, last = int(kept[0]), int(kept[-1]) + 1
     while last - first > MAX_VALUES:
         first, last = (first + 1, last) if probabilities[first] < probabilities[last - 1] else (first, last - 1)

@@ -14,7 +14,6 @@ _EXACT_BITS, _COARSE_BITS = 11, 5  # significant bits by which values are told a
 _MAX_COSTS = 1 << 18  # a table of costs that stays in the processor's cache
 _SMALL = 1 << 15
 _GROUPS, _VALUES = 1 << 15, 1 << 20  # that are chosen together, at most
-_FEW_SETS, _SAMPLE, _BEST = 12, 8, 3  # see _promising
 _STRIPE = 1024  # groups whose costs stay in the processor's cache
 
 
@@ -67,24 +66,9 @@ class SetChoice:
             rows = self._rows(grouped[first : first + at_once])
             if missing:
                 rows[groups - 1 - first % groups :: groups, -missing:] = len(self._costs) - 1
-            found.append(self._cheapest(rows.reshape(len(rows), -1)))
+            costs = _sums(self._costs, rows.reshape(len(rows), -1))
+            found.append(cheapest_path(costs, self._selecting, self._selecting[0]))
         return np.concatenate(found)
-
-    def _cheapest(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-        kept = self._promising(rows)
-        changes = self._selecting[kept[:, None], kept]
-        costs = _sums(np.ascontiguousarray(self._costs[:, kept]), rows)
-        return kept[cheapest_path(costs, changes, self._selecting[0, kept])]
-
-    def _promising(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Sets that are among the best for some group of a sample: of many sets few matter at a time."""
-        sets = np.arange(self._costs.shape[1])
-        if len(sets) <= _FEW_SETS or len(rows) < _FEW_SETS * _SAMPLE:
-            return sets
-        costs = _sums(self._costs, rows[::_SAMPLE])
-        best = np.zeros(len(sets), bool)
-        best[np.argpartition(costs, _BEST, axis=1)[:, :_BEST]] = True
-        return sets[best]
 
     def _rows(self, values: NDArray[np.int32]) -> NDArray[np.int64]:
         small = values.min() >= -_SMALL and values.max() < _SMALL

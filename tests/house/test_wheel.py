@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import venv
@@ -186,3 +187,20 @@ def test_what_needs_more_says_what_to_install(device: Path, tmp_path: Path) -> N
         assert done.returncode == 8, done.stderr
         assert "pip install 'aetool[" in done.stderr
         assert "Traceback" not in done.stderr
+
+
+def test_pythons_engine_needs_no_second_copy_of_itself(device: Path, tmp_path: Path) -> None:
+    """README tells devices with little room to remove it."""
+    [packages] = device.parent.glob("lib/python3.*/site-packages")
+    twin = shutil.ignore_patterns("libonnxruntime.so.*")
+    shutil.copytree(packages / "onnxruntime", tmp_path / "onnxruntime", ignore=twin)
+    code = f"""
+import sys
+sys.path.insert(0, {str(tmp_path)!r})
+import onnxruntime
+from aetool_runtime import open_bundle, self_test
+assert onnxruntime.__file__.startswith({str(tmp_path)!r}), onnxruntime.__file__
+checks = self_test(open_bundle({str(BUNDLE)!r}))
+assert [check.backend for check in checks if check.passed] == ["onnxruntime"] * 3, checks
+"""
+    call(device, "python", "-c", code, cwd=tmp_path)

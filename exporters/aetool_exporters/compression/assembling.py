@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from aetool_exporters.compression.encoding import encoders
+from aetool_exporters.compression.encoding import encoders, exported_latents
 from aetool_exporters.compression.fitting import fit_models, join_fits
 from aetool_exporters.compression.fitting_residual import fit_residual_model
 from aetool_exporters.compression.ladder import ladder
@@ -17,15 +17,15 @@ from aetool_exporters.compression.network_subject import network_subject
 from aetool_exporters.compression.nodes import InexpressibleError
 from aetool_exporters.compression.options import CompressionOptions
 from aetool_exporters.compression.scales import Setting, setting_of
-from aetool_exporters.compression.subject import Subject
-from aetool_exporters.compression.verdict import compare, told
+from aetool_exporters.compression.subject import Fold, Subject
+from aetool_exporters.compression.verdict import changed, compare, told
 from aetool_exporters.reference import Reference
 from aetool_exporters.request import Exported
 from aetool_runtime.compression.coding import Coder
 from aetool_runtime.compression.description import Codec, Compression
 from aetool_runtime.compression.reading import format_compression
 from aetool_runtime.errors import UsageError
-from aetool_runtime.specs import Array
+from aetool_runtime.specs import Array, Artifact
 
 __all__ = ["COMPRESSION_PATH", "bring_compression"]
 
@@ -63,7 +63,8 @@ def bring_compression(
     if not subjects:
         raise UsageError("no codec can be made for this model", hint="leave --compression out")
     compression = _fitted(setting.compression, [_Climbed(*one) for one in subjects], options)
-    for sentence in told(compression, compare(compression)):
+    others = _other_precisions(compression, subjects, encoders(exported), setting)
+    for sentence in [*told(compression, compare(compression)), *others]:
         on_notice(f"compression: {sentence}")
     document, data = format_compression(_best_first(compression), _DATA_PATH)
     return {COMPRESSION_PATH: document, _DATA_PATH: data}
@@ -127,6 +128,28 @@ def _fitted(bare: Compression, climbed: Sequence[_Climbed], options: Compression
         codecs.append(replace(one.subject.codec, qualities=tuple(one.subject.measured(q, coder) for q in placed)))
         first += len(qualities)
     return replace(bare, tables=tuple(tables), models=tuple(models), residual=len(models) - 1, codecs=tuple(codecs))
+
+
+def _other_precisions(
+    compression: Compression,
+    subjects: Sequence[tuple[Subject, float, float]],
+    artifacts: Sequence[tuple[Exported, Artifact]],
+    setting: Setting,
+) -> list[str]:
+    """What the bundle's other encoders cost with tables that were fitted to the first one's symbols."""
+    subject = next((one for one, _, _ in subjects if one.codec.encoder == "artifact"), None)
+    if subject is None:
+        return []
+    codec = next(codec for codec in compression.codecs if codec.encoder == "artifact")
+    quality, coder = codec.qualities[len(codec.qualities) // 2], Coder(compression.tables, compression.models)
+    sentences, known = [], {artifacts[0][1].precision}
+    for exported, artifact in artifacts:
+        if artifact.precision not in known:
+            known.add(artifact.precision)
+            latents = exported_latents(exported, artifact, setting.held_out)
+            other = replace(subject, held_out=Fold(setting.held_out, latents)).measured(quality, coder)
+            sentences.append(changed(artifact.precision, quality, other))
+    return sentences
 
 
 def _best_first(compression: Compression) -> Compression:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from aetool_exporters.compression.comparison import bd_rate
-from aetool_runtime.compression.description import Codec, Compression
+from aetool_runtime.compression.description import Codec, Compression, Quality
 
-__all__ = ["compare", "told"]
+__all__ = ["changed", "compare", "told"]
 
 _WORTH = -0.1  # bits that a network must save
 
@@ -25,6 +25,12 @@ def told(compression: Compression, gain: float | None) -> list[str]:
     if gain is not None and gain > _WORTH:
         sentences.append("that is no gain of a tenth: the linear codec needs no network; recommended: --codec linear")
     return sentences
+
+
+def changed(precision: str, quality: Quality, other: Quality) -> str:
+    """What the encoder of another precision takes and loses in a quality, beside the one that tables were fitted to."""
+    bits, error = (b / a - 1 if a and b else 0.0 for a, b in ((quality.bits, other.bits), (quality.rmse, other.rmse)))
+    return f"the {precision} encoder takes {bits:+.1%} bits and makes {error:+.1%} error at a middle quality"
 
 
 def _named(compression: Compression, name: str) -> Codec | None:

@@ -264,6 +264,7 @@ def _edits(header: Header, bodies: list[bytes]) -> dict[str, bytes]:
         "no chunk": [],
         "chunks exchanged": None,
         "an empty chunk among others": [b"\0\0" + bytes(4), second],
+        "nothing, predicted": [b"\0" + first[1:]],
         "a byte left over": [first + b"\0", second],
         "an unfilled sample before the end": [b"\x13" + first[1:], second],
         "an unknown path": [first[:1] + b"\x10" + first[2:], second],

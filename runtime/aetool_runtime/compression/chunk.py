@@ -66,6 +66,8 @@ def parse_body(data: memoryview, header: Header, codecs: int, where: str) -> Bod
     path = fields.u8()
     if path >= FIRST_CODEC + codecs:
         fields.refuse(f"the chunk has the path {path}", f"less than {FIRST_CODEC + codecs}")
+    if not count and path != STORED:
+        fields.refuse(f"the chunk is empty and has the path {path}", f"{STORED}")
     crc = fields.u32() if header.checked else None
     return Body(count, path, crc, data[fields.at :])
 

@@ -18,7 +18,7 @@ from aetool_runtime.compression.forms import encode_best, reconstructed
 from aetool_runtime.compression.goals import Bounded, Goal, high_rate
 from aetool_runtime.compression.header import Header
 from aetool_runtime.compression.varints import format_varint
-from aetool_runtime.errors import AetoolError
+from aetool_runtime.errors import ManifestError
 from aetool_runtime.specs import Array
 
 __all__ = ["ChunkEncoder", "Encoded"]
@@ -222,7 +222,11 @@ class ChunkEncoder:
         latents = np.asarray(self._encode(samples), np.float64)
         expected = (len(samples), *(runner.latent_shape(self._header.shape) or ()))
         if latents.shape != expected:
-            raise AetoolError(f"the encoder returns {list(latents.shape)}", expected=f"{list(expected)}, as the codec")
+            raise ManifestError(
+                f"the encoder returns latents {list(latents.shape)}",
+                expected=f"{list(expected)}, as the codec {runner.codec.name!r} has it",
+                hint="export the model again",
+            )
         return latents
 
     def _multiplier(self, samples: Array, numbers: Integers) -> float:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import io
 import itertools
+import math
 import os
 import threading
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from types import TracebackType
 from typing import BinaryIO
@@ -22,6 +23,7 @@ from aetool_runtime.compression.chunk import FIRST_CODEC, PREDICTIVE, STORED
 from aetool_runtime.compression.decoding import ChunkDecoder
 from aetool_runtime.compression.goals import Bounded, grid_for, read_goal
 from aetool_runtime.compression.header import MAX_VALUES, Header, Picture
+from aetool_runtime.compression.pictures import cut
 from aetool_runtime.compression.reading import read_compression
 from aetool_runtime.compression.stream import StreamWriter
 from aetool_runtime.errors import InputError, UsageError
@@ -33,11 +35,11 @@ _ROWS = 1024  # of a sample, where the bundle leaves it free
 _NAMES = {STORED: "stored", PREDICTIVE: "predictive"}
 
 
-@dataclass
+@dataclass(frozen=True)
 class Summary:
     """What became of a stream.
 
-    Attributes:
+    Args:
         count: samples, or rows.
         values: numbers in them.
         bytes: of the stream.
@@ -153,11 +155,31 @@ class Compressor:
         for samples, count in chunks_of(whole, header.shape, self._chunk_values, rows=rows):
             for encoded in encoder.encode(samples, count):
                 writer.add(encoded.body)
-                self._count(summary, encoded, header)
+                summary = self._counted(summary, encoded, header)
         writer.close()
-        summary.bytes = writer.bytes
-        summary.rmse = (summary.rmse / max(1, summary.values)) ** 0.5
-        return summary
+        return replace(summary, bytes=writer.bytes)
+
+    def compress_picture(
+        self, pixels: Array, *, tile: tuple[int, int] | None = None, halo: int = 0, attachment: bytes = b""
+    ) -> bytes:
+        """A stream of one picture of any size, cut into tiles; ``Decompressor.decompress_picture`` reads it.
+
+        Args:
+            pixels: [height, width, …].
+            tile: height and width of a tile; ``None`` for the bundle's, which must have some then.
+            halo: how far tiles overlap into each other at each side.
+
+        Raises:
+            UsageError: the bundle's tiles may have any size, or are smaller than their halos.
+            InputError, BackendError, DependencyError, DeviceError: see ``write``.
+        """
+        height, width, *_ = (*self.compression.sample_shape, None, None)
+        if tile is None and (height is None or width is None):
+            raise UsageError("the bundle takes tiles of any size", hint="say which: tile=(64, 64)")
+        tiles, picture = cut(pixels, tile or (height or 0, width or 0), halo)
+        file = io.BytesIO()
+        self.write(file, [tiles], picture=picture, attachment=attachment)
+        return file.getvalue()
 
     # --- shapes and types ---
 
@@ -206,14 +228,18 @@ class Compressor:
             )
         return found
 
-    def _count(self, summary: Summary, encoded: Encoded, header: Header) -> None:
+    def _counted(self, summary: Summary, encoded: Encoded, header: Header) -> Summary:
+        """The summary with one more chunk."""
         body = encoded.body
         path = _NAMES.get(body.path) or self.compression.codecs[body.path - FIRST_CODEC].name
-        summary.paths = {**summary.paths, path: summary.paths.get(path, 0) + 1}
-        summary.count += body.count
-        summary.values += body.count * int(np.prod(header.item_shape))
-        summary.rmse += encoded.squared_error
-        summary.largest_error = max(summary.largest_error, encoded.largest_error)
+        values = summary.values + body.count * math.prod(header.item_shape)
+        return Summary(
+            count=summary.count + body.count,
+            values=values,
+            paths={**summary.paths, path: summary.paths.get(path, 0) + 1},
+            rmse=math.sqrt((summary.rmse**2 * summary.values + encoded.squared_error) / max(1, values)),
+            largest_error=max(summary.largest_error, encoded.largest_error),
+        )
 
     # --- the bundle's encoder ---
 

@@ -11,9 +11,10 @@ from typing import BinaryIO
 
 from aetool_runtime.bundle import Bundle, open_bundle
 from aetool_runtime.compression.decoding import ChunkDecoder
+from aetool_runtime.compression.pictures import join
 from aetool_runtime.compression.reader import StreamReader
 from aetool_runtime.compression.reading import read_compression
-from aetool_runtime.errors import InputError
+from aetool_runtime.errors import InputError, UsageError
 from aetool_runtime.specs import Array
 
 __all__ = ["Decompressor"]
@@ -52,6 +53,17 @@ class Decompressor:
             VersionError: a newer version did.
         """
         return self.reader(io.BytesIO(stream)).read_all()
+
+    def decompress_picture(self, stream: bytes) -> Array:
+        """The picture [height, width, …] of a stream of its tiles; see ``decompress``.
+
+        Raises:
+            UsageError: the stream holds no picture.
+        """
+        reader = self.reader(io.BytesIO(stream))
+        if reader.header.picture is None:
+            raise UsageError("the stream holds no picture", hint="decompress it as samples")
+        return join(reader.read_all(), reader.header.picture)
 
     def reader(self, file: BinaryIO, *, where: str = "stream", salvage: bool = False) -> StreamReader:
         """Read a stream chunk by chunk from an open binary file, which may be a pipe; see ``StreamReader``.

@@ -43,7 +43,7 @@ def decode(payload: bytes, samples: int, shape: tuple[int, ...]) -> np.ndarray:
 # --- prediction ---
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(
     arrays.arrays(np.int64, st.tuples(st.integers(1, 3), st.integers(1, 90)), elements=st.integers(-999, 999)),
     st.data(),
@@ -74,7 +74,7 @@ def naive(values: list[int], predictor: Predictor, block: int) -> list[int]:
     return found
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(st.lists(st.integers(-LIMIT + 1, LIMIT - 1), min_size=1, max_size=70), predictors)
 def test_prediction_is_what_the_specification_says(values: list[int], predictor: Predictor) -> None:
     assert residuals(np.array([values]), [predictor], 16)[0].tolist() == naive(values, predictor, 16)

@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.runtime.compression.streams import SIGNALS
 
@@ -154,6 +154,7 @@ def test_a_pipe_is_read_once_and_not_sought(stream: bytes, decompressor: Decompr
         reader.count()
 
 
+@settings(max_examples=60, deadline=None)
 @given(st.integers(-1100, 1100), st.integers(-1100, 1100))
 def test_random_access_is_slicing(readers: list[Any], start: int, stop: int) -> None:
     for reader in readers:

@@ -24,7 +24,7 @@ from collections.abc import Callable
 from contextlib import ExitStack, closing
 from importlib.util import find_spec
 from pathlib import Path
-from statistics import median, quantiles
+from statistics import median
 from typing import Any
 
 import click
@@ -187,13 +187,13 @@ def summarize(seconds: dict[str, list[float | None]]) -> Row:
     ratios = {name: ratios_to(ours, times) for name, times in seconds.items() if name != OURS}
     medians = {name: median(values) for name, values in ratios.items()}
     best = min(medians, key=lambda name: medians[name])
-    low, _, high = quantiles([1 / value for value in ratios[best]], n=4)
+    low, high = np.percentile([1 / value for value in ratios[best]], (25, 75))
     return {
         "auto_us": median(value for value in ours if value is not None) * 1e6,
         "ratios": medians,
         "best": best,
         "to_best": max(1.0, 1 / medians[best]),
-        "spread": high - low,
+        "spread": float(high - low),
     }
 
 

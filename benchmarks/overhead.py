@@ -24,7 +24,7 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack, closing
 from pathlib import Path
-from statistics import median, quantiles
+from statistics import median
 from typing import Any
 
 import click
@@ -51,8 +51,8 @@ Seconds = dict[tuple[str, int, int], dict[str, list[float | None]]]
 
 
 @click.command()
-@click.option("--rounds", default=12, show_default=True, help="Rounds before engines' processes are made anew.")
-@click.option("--times", default=5, show_default=True, help="How often they are made.")
+@click.option("--rounds", default=10, show_default=True, help="Rounds before engines' processes are made anew.")
+@click.option("--times", default=4, show_default=True, help="How often they are made.")
 @click.option("--model", "names", multiple=True, help="Only this one; writes no results.")
 @click.option("--callers/--no-callers", default=True, show_default=True, help="Measure several callers, too.")
 def main(rounds: int, times: int, names: tuple[str, ...], callers: bool) -> None:
@@ -127,8 +127,8 @@ def summarize(seconds: dict[str, list[float | None]]) -> dict[str, Any]:
         "us": {name: median(v for v in values if v is not None) * 1e6 for name, values in seconds.items()},
         "cost_us": median(costs) * 1e6,
         "cost_share": median(shares),
-        "cost_us_quartiles": [value * 1e6 for value in quantiles(costs, n=4)[::2]],
-        "cost_share_quartiles": quantiles(shares, n=4)[::2],
+        "cost_us_quartiles": (np.percentile(costs, (25, 75)) * 1e6).tolist(),
+        "cost_share_quartiles": np.percentile(shares, (25, 75)).tolist(),
     }
 
 

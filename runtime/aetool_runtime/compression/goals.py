@@ -16,6 +16,7 @@ from aetool_runtime.specs import Array
 
 __all__ = ["Bounded", "Goal", "Traded", "grid_for", "read_goal"]
 
+_LOOKED_AT, _NEARLY_ALL = 1 << 16, 0.999  # values, share of them
 _FINEST = 24  # a power of two: no float32 grid below 2^-24 is looked for
 
 
@@ -84,7 +85,7 @@ def grid_for(goal: Goal, compression: Compression, first: Array) -> Grid | None:
     if isinstance(goal, Traded):
         return None
     finite = first[np.isfinite(first)].astype(np.float64)
-    step = _binary_grid(finite) if goal.error == 0 else _bounded_grid(finite, goal.error)
+    step = _bounded_grid(finite, goal.error) or _binary_grid(finite)
     return None if step is None else _scaled(step, compression.output_unit)
 
 
@@ -98,8 +99,13 @@ def _binary_grid(values: NDArray[np.float64]) -> float | None:
 
 
 def _bounded_grid(values: NDArray[np.float64], error: float) -> float | None:
-    """Twice the error, less what rounding to float32 takes of values twice as large as the largest so far."""
-    step = 2 * (error - 2.0**-23 * float(np.abs(values).max(initial=0.0))) * (1 - 2.0**-40)
+    """Twice the error, less what rounding to float32 takes of values twice as large as nearly all so far.
+
+    Few larger ones shall not make the grid finer for all: where it does not hold them, they are stored.
+    """
+    some = np.abs(values[:: max(1, len(values) // _LOOKED_AT)])
+    large = float(np.quantile(some, _NEARLY_ALL)) if len(some) else 0.0
+    step = 2 * (error - 2.0**-23 * large) * (1 - 2.0**-40)
     return step if step > error else None
 
 

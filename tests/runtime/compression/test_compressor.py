@@ -95,7 +95,7 @@ HOSTILE = {
 
 @pytest.mark.parametrize("name", HOSTILE)
 @pytest.mark.parametrize("dtype", INTEGERS)
-@pytest.mark.parametrize("error", [1, 2.9, 100, 10**9])
+@pytest.mark.parametrize("error", [1, 100.9, 10**9])
 def test_a_bound_holds_for_hostile_integers(fixed_bundle: Bundle, name: str, dtype: str, error: float) -> None:
     samples = HOSTILE[name](dtype, 1600).astype(dtype).reshape(-1, 8, 2)
     found, stream = round_trip(fixed_bundle, samples, max_error=error)
@@ -126,6 +126,22 @@ def test_a_wide_bound_on_floats_costs_as_little_as_its_grid(bare_bundle: Bundle)
     assert 0.09 < np.abs(found - noise).max() <= 0.1
     entropy = np.log2(np.sqrt(2 * np.pi * np.e) / 0.2)  # of a Gaussian in steps of 0.2
     assert 8 * len(stream) / noise.size < entropy + 0.3
+
+
+def test_a_few_outliers_do_not_make_all_values_dear(bare_bundle: Bundle) -> None:
+    noise = np.random.default_rng(0).normal(0, 1, (4096, 8, 2)).astype(np.float32)
+    _, plain = round_trip(bare_bundle, noise, max_error=0.1)
+    noise[[5, 3000], 0, 0] = 1e7
+    found, stream = round_trip(bare_bundle, noise, max_error=0.1)
+    assert np.abs(found - noise).max() <= 0.1
+    assert len(stream) < len(plain) + 2 * 4 * 8192
+
+
+def test_a_bound_below_what_floats_resolve_is_no_loss(bare_bundle: Bundle) -> None:
+    samples = (SIGNALS["a sine"][:4096] * 64).astype(np.float32).reshape(-1, 8, 2)
+    found, stream = round_trip(bare_bundle, samples, max_error=1e-9)
+    assert same_bits(found, samples)
+    assert len(stream) < samples.nbytes / 2
 
 
 def test_what_was_promised_is_in_the_header(bare_bundle: Bundle) -> None:

@@ -156,6 +156,8 @@ class Compressor:
             for encoded in encoder.encode(samples, count):
                 writer.add(encoded.body)
                 summary = self._counted(summary, encoded, header)
+        if header.tiles not in (None, summary.count):
+            raise InputError(f"{summary.count} tiles are given", expected=f"{header.tiles}, as the picture has")
         writer.close()
         return replace(summary, bytes=writer.bytes)
 

@@ -50,6 +50,9 @@ class StreamWriter:
         self._write(b"\0" + self.index.format(self._head) + b"\1" if self._with_index else b"\0\0")
 
     def _write(self, data: bytes) -> int:
-        self._file.write(data)
+        rest = memoryview(data)
+        while rest:  # files without a buffer may take a part only
+            taken = self._file.write(rest)
+            rest = rest[len(rest) if taken is None else taken :]
         self.bytes += len(data)
         return len(data)

@@ -23,9 +23,11 @@ from aetool_runtime.compression.compressor import Compressor
 from aetool_runtime.compression.decompressor import Decompressor
 from aetool_runtime.compression.fields import Cursor
 from aetool_runtime.compression.header import Grid, Header, Picture, format_header, parse_header
+from aetool_runtime.compression.stream import StreamWriter
 from aetool_runtime.errors import (
     AetoolError,
     DamagedStreamError,
+    InputError,
     TruncatedError,
     UsageError,
     VersionError,
@@ -403,16 +405,22 @@ def test_where_chunks_begin_is_told(stream: bytes, decompressor: Decompressor) -
 def test_a_picture_has_its_tiles(free_bundle: Bundle) -> None:
     tiles = np.random.default_rng(0).integers(0, 255, (6, 8, 8, 1), dtype=np.uint8)
     decompressor = Decompressor(free_bundle)
-    for count, picture in ((6, Picture(16, 24)), (6, Picture(9, 13, 2)), (5, Picture(16, 24)), (6, Picture(8, 8))):
-        file = io.BytesIO()
-        with Compressor(free_bundle, lossless=True) as compressor:
-            compressor.write(file, [tiles[:count]], picture=picture)
-        tall, wide = (-(-size // (8 - 2 * picture.halo)) for size in (picture.height, picture.width))
-        if tall * wide == count:
+    with Compressor(free_bundle, lossless=True) as compressor:
+        for picture in (Picture(16, 24), Picture(8, 12, 2)):
+            file = io.BytesIO()
+            compressor.write(file, [tiles], picture=picture)
             assert np.array_equal(decompressor.decompress(file.getvalue()), tiles)
-        else:
-            with pytest.raises(DamagedStreamError, match="tiles"):
-                decompressor.decompress(file.getvalue())
+        with pytest.raises(InputError, match="tiles"):
+            compressor.write(io.BytesIO(), [tiles[:5]], picture=Picture(16, 24))
+        (chunk,) = decompressor.reader(io.BytesIO(compressor.compress(tiles))).chunks()
+    for picture in (Picture(8, 8), Picture(17, 24), Picture(16, 24, 1)):
+        file = io.BytesIO()
+        header = Header(bytes.fromhex(free_bundle.digest)[:8], "uint8", (8, 8, 1), picture=picture)
+        writer = StreamWriter(file, header)
+        writer.add(chunk.body)
+        writer.close()
+        with pytest.raises(DamagedStreamError, match="tiles"):
+            decompressor.decompress(file.getvalue())
 
 
 def test_another_bundle_is_refused(stream: bytes, fixed_bundle: Bundle) -> None:
@@ -427,3 +435,25 @@ def test_headers_with_what_this_stream_has_not_are_tied_to_chunks(stream: bytes,
     for other in (replace(header, dtype="uint16"), replace(header, shape=(4, 4)), replace(header, attachment=b"nope")):
         with pytest.raises(DamagedStreamError):
             decompressor.decompress(format_header(other) + rest)
+
+
+class Trickle(io.RawIOBase):
+    """A file without a buffer, which takes a few bytes at a time."""
+
+    def __init__(self) -> None:
+        self.taken = bytearray()
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        self.taken += data[:5]
+        return min(5, len(data))
+
+
+def test_a_file_that_takes_parts_gets_all(bare_bundle: Bundle) -> None:
+    slow, quick = Trickle(), io.BytesIO()
+    with Compressor(bare_bundle, lossless=True) as compressor:
+        for file in (slow, quick):
+            compressor.write(file, [ROWS], rows=True)
+    assert bytes(slow.taken) == quick.getvalue()

@@ -29,6 +29,8 @@ COMMANDS = {
     "debug": ("aetool.cli.debug", "Find the layer where an artifact drifts from Keras, and why."),
     "encode": ("aetool.cli.encode", "Samples to latents, through a bundle."),
     "decode": ("aetool.cli.decode", "Latents to reconstructions, through a bundle."),
+    "compress": ("aetool.cli.compress", "Files to compressed streams, within a bound or without loss."),
+    "decompress": ("aetool.cli.decompress", "Compressed streams back to the files that they were."),
     "evaluate": ("aetool.cli.evaluate", "Measure a bundle on data: its error, and what its latents tell apart."),
     "sample": ("aetool.cli.sample", "Draw latents and decode them to new samples."),
     "benchmark": ("aetool.cli.benchmark", "Measure what runs a bundle fastest here, and how well."),

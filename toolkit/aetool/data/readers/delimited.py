@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import NoReturn
+from typing import Literal, NoReturn
 
 import numpy as np
 
@@ -51,6 +51,7 @@ class DelimitedSource:
         columns: all of them.
         header: their names, or nothing.
         label: the index of the column that is no number of a row but its label.
+        dtype: of the rows.
     """
 
     path: Path
@@ -58,6 +59,7 @@ class DelimitedSource:
     columns: int
     header: tuple[str, ...]
     label: int | None = None
+    dtype: Literal["float32", "float64"] = "float32"
 
     @property
     def name(self) -> str:
@@ -111,7 +113,7 @@ class DelimitedSource:
         if values.shape != (len(lines), len(self._numeric)):
             self._complain(lines, read)
         with np.errstate(over="ignore"):
-            return values.astype(np.float32)
+            return values.astype(self.dtype)
 
     def _complain(self, lines: list[str], read: int) -> NoReturn:
         for row, cells in enumerate(_cells(lines, self.separator), read + 1):

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from aetool_exporters.compression.encoding import encoders, exported_latents
-from aetool_exporters.compression.fitting import fit_models, join_fits
+from aetool_exporters.compression.fitting import SETS, fit_models, join_fits
 from aetool_exporters.compression.fitting_residual import fit_residual_model
 from aetool_exporters.compression.ladder import ladder
 from aetool_exporters.compression.linear_subject import linear_subject
@@ -33,6 +33,7 @@ COMPRESSION_PATH = "compression/codecs.json"
 _DATA_PATH = "compression/codecs.bin"
 _MAX_VALUES = 1 << 24  # of training samples that are looked at
 _FEW = 512
+_CELLS = 1024
 Notice = Callable[[str], None]
 
 
@@ -118,7 +119,7 @@ def _fitted(bare: Compression, climbed: Sequence[_Climbed], options: Compression
     """With qualities, tables and what held-out samples came to."""
     rungs = [ladder(one.subject, one.start, one.finest, options.qualities) for one in climbed]
     symbols = [[one.subject.symbols(q) for q in qualities] for one, qualities in zip(climbed, rungs, strict=True)]
-    fits = [fit_models(each) for each in symbols]
+    fits = [fit_models(each, sets=_sets(each[0].shape[-1])) for each in symbols]
     residual = fit_residual_model()
     tables, models = join_fits([*fits, (residual[0], [residual[1]])])
     coder = Coder(tables, models)
@@ -128,6 +129,11 @@ def _fitted(bare: Compression, climbed: Sequence[_Climbed], options: Compression
         codecs.append(replace(one.subject.codec, qualities=tuple(one.subject.measured(q, coder) for q in placed)))
         first += len(qualities)
     return replace(bare, tables=tuple(tables), models=tuple(models), residual=len(models) - 1, codecs=tuple(codecs))
+
+
+def _sets(channels: int) -> list[int]:
+    """Numbers of sets to choose from: of many channels few, for each has a table in each set that takes time to fit."""
+    return [count for count in SETS if count == 1 or count * channels <= _CELLS]
 
 
 def _other_precisions(

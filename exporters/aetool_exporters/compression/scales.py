@@ -16,7 +16,7 @@ from aetool_runtime.specs import Array
 
 __all__ = ["Setting", "setting_of"]
 
-_FINEST = 0.02  # of the standard deviation: root mean square error of the finest quality
+_FINEST = 0.03  # of the standard deviation: root mean square error of the finest quality
 _ROUNDED = 0.29  # root mean square of what rounding to integers loses: finer than that is of no use to them
 _PARTS = 8  # of the finest error, that an output's unit is at most
 _INTEGER_PARTS = 16  # of one raw unit, where raw values are integers

@@ -17,6 +17,7 @@ from aetool_runtime.specs import Array
 __all__ = ["Fold", "Subject", "entropy"]
 
 _SUBSET = 1 << 19  # values that distortion is measured on while qualities are chosen
+_RATED = 1 << 21  # values of latents that bits are counted on
 _SPAN = 1 << 11  # symbols beyond it count as one
 
 
@@ -82,7 +83,9 @@ class Subject:
 
     def rate(self, quality: Quality) -> float:
         """Bits for each value of a sample, by the symbols' own frequencies in each channel."""
-        return entropy(self.symbols(quality)) / self.training.samples.size
+        latents = self.training.latents[:: max(1, self.training.latents.size // _RATED)]
+        values = len(latents) * int(self.training.samples[0].size)
+        return entropy(self.runner.symbols(latents, quality)) / values
 
     def measured(self, quality: Quality, coder: Coder) -> Quality:
         """With the root mean square error and the bits that held-out samples came to."""

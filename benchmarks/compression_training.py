@@ -86,7 +86,11 @@ _ECG = {"data.split": [0.78, 0.02, 0.2]}
 _LONG = {"data.stride": 4, "training.epochs": 8}
 _MOTION = {"data.sample_shape": [128, -1], "data.split": [0.9, 0.05, 0.05]}
 RECIPES = {
-    "tiles-36": Recipe("compress-tiles", write_tiles, _TILES | {"compression.weight": 0.6, "training.epochs": 6}),
+    "tiles-36": Recipe(
+        "compress-tiles",
+        write_tiles,
+        _TILES | {"compression.weight": 0.6, "training.learning_rate": 0.0003, "training.epochs": 6},
+    ),
     "tiles-40": Recipe("compress-tiles", write_tiles, _TILES | {"compression.weight": 0.11, "training.epochs": 12}),
     "tiles-linear": Recipe("linear-tiles", write_tiles, _TILES),
     "ecg-low": Recipe("compress-ecg", write_ecg, _ECG | _LONG | {"compression.weight": 0.16}),

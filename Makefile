@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: setup demo examples test check bench zoo fuzz lock clean
+.PHONY: fuzz-cpp setup demo examples test check bench zoo fuzz lock clean
 
 setup: $(READY)
 
@@ -46,6 +46,16 @@ fuzz: $(READY)  ## an hour of made-up streams, two kinds; what breaks the reader
 	for kind in whole body; do \
 	  PYTHONPATH=runtime:. build/fuzz/venv/bin/python -m tests.fuzz.fuzz_stream $$kind build/fuzz/$$kind \
 	    -max_total_time=$(FUZZ_SECONDS) -artifact_prefix=build/fuzz/$$kind- || exit 1; \
+	done
+
+fuzz-cpp: $(READY)  ## the C++ readers under clang's libFuzzer, FUZZ_SECONDS each; inputs are kept in build/fuzz-cpp
+	for kind in manifest archive stream; do \
+	  mkdir -p build/fuzz-cpp/$$kind && \
+	  $(BIN)/python -m tests.cpp.seeds $$kind build/fuzz-cpp/$$kind && \
+	  clang++ -std=c++17 -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined -Iruntime/cpp/include \
+	    runtime/cpp/fuzz/fuzz_$$kind.cpp -o build/fuzz-cpp/fuzz_$$kind && \
+	  AETOOL_FUZZ_BUNDLE=tests/vectors/compression/fixed.aepkg build/fuzz-cpp/fuzz_$$kind build/fuzz-cpp/$$kind \
+	    -max_total_time=$(FUZZ_SECONDS) -max_len=20000 -timeout=10 -artifact_prefix=build/fuzz-cpp/$$kind- || exit 1; \
 	done
 
 lock:  ## renew constraints.txt (versions and hashes, no addresses)

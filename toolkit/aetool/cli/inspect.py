@@ -1,4 +1,4 @@
-"""``aetool inspect BUNDLE``, or a model that is not exported yet."""
+"""``aetool inspect BUNDLE``, or a model that is not exported yet, or a compressed stream."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from aetool.cli.inspect_stream import inspect_stream, is_stream
 from aetool.cli.layer_table import layer_lines, totals_json
 from aetool.cli.output import emit_json, log, next_step, table
 from aetool_runtime.backends import backend_names, load_backend
@@ -30,16 +31,26 @@ _ARTIFACT_HEADER = ("role", "format", "precision", "input", "output", "bytes", "
 @click.command("inspect")
 @click.argument("bundle", type=click.Path(path_type=Path))
 @click.option("--latent", metavar="LAYER", help="Of a Keras file: the layer whose output is the latent.")
-@click.option("--json", "as_json", is_flag=True, help="Print the manifest and the digest as one JSON document.")
-def command(bundle: Path, latent: str | None, as_json: bool) -> None:
+@click.option("--bundle", "made_with", type=click.Path(path_type=Path), help="Of a stream: the bundle that made it.")
+@click.option("--json", "as_json", is_flag=True, help="Print what is shown, and the manifest, as one JSON document.")
+def command(bundle: Path, latent: str | None, made_with: Path | None, as_json: bool) -> None:
     """Check every byte of BUNDLE and show what it holds and what it costs, layer by layer.
 
     A checkpoint or a .keras file may stand in its place, to see the costs before it is exported; that needs TensorFlow.
+    So may a compressed stream, to see its chunks, the paths they took, and what its bytes are spent on.
 
     \b
     aetool inspect model.aepkg
     aetool inspect model
+    aetool inspect recording.aes --bundle model.aepkg
     """
+    if is_stream(bundle):
+        if latent is not None:
+            raise UsageError("a stream has no layers", where=str(bundle), hint="leave --latent out")
+        inspect_stream(bundle, made_with, as_json=as_json)
+        return
+    if made_with is not None:
+        raise UsageError("--bundle is for streams", where=str(bundle), hint="leave --bundle out")
     if _is_model(bundle):
         _inspect_model(bundle, latent, as_json)
     elif latent is not None:

@@ -151,14 +151,19 @@ inline std::vector<std::int64_t> decode_predictive(Cursor& cursor, const Compres
     return out;
 }
 
+// What a predictor leaves over, as a sum of magnitudes.
+inline double left_over(const Predictor& predictor, const std::vector<std::int64_t>& line) {
+    double sum = 0;
+    for (std::size_t t = predictor.taps.size(); t < line.size(); ++t) sum += std::fabs(static_cast<double>(line[t] - predictor.predict(&line[t], t)));
+    return sum;
+}
+
 // Autocorrelation and Levinson-Durbin (Levinson 1947, Durbin 1960), then taps of 16 bits.
 inline Predictor fit_predictor(const std::vector<std::int64_t>& line, std::size_t order) {
     std::vector<double> correlation(order + 1, 0.0), taps(order, 0.0);
-    double mean = 0;
-    for (const std::int64_t value : line) mean += static_cast<double>(value) / static_cast<double>(line.size());
     for (std::size_t lag = 0; lag <= order && lag < line.size(); ++lag) {
         for (std::size_t i = lag; i < line.size(); ++i) {
-            correlation[lag] += (static_cast<double>(line[i]) - mean) * (static_cast<double>(line[i - lag]) - mean);
+            correlation[lag] += static_cast<double>(line[i]) * static_cast<double>(line[i - lag]);
         }
     }
     double error = correlation[0] * (1 + 1e-9) + 1e-9;
@@ -181,6 +186,16 @@ inline Predictor fit_predictor(const std::vector<std::int64_t>& line, std::size_
     return predictor;
 }
 
+// Of some orders, and of differences of the first to third kind, the one that leaves least.
+inline Predictor best_predictor(const std::vector<std::int64_t>& line) {
+    std::vector<Predictor> candidates = {{{1}, 0}, {{2, -1}, 0}, {{3, -3, 1}, 0}};
+    for (const std::size_t order : {2, 4, 8, 16}) {
+        if (line.size() >= 32 * order) candidates.push_back(fit_predictor(line, order));
+    }
+    return *std::min_element(candidates.begin(), candidates.end(),
+                             [&](const Predictor& a, const Predictor& b) { return left_over(a, line) < left_over(b, line); });
+}
+
 // n → the payload, in steps of r; time is the first dimension of samples.
 inline Bytes encode_predictive(const std::vector<std::int64_t>& n, const Compression& compression, std::size_t samples, const Sizes& shape, std::int64_t r) {
     const SeriesView view = SeriesView::of(samples, shape, 1);
@@ -194,10 +209,9 @@ inline Bytes encode_predictive(const std::vector<std::int64_t>& n, const Compres
         const std::int64_t half = r / 2;
         lines[i % view.series][i / view.series] = n[i] >= 0 ? (n[i] + half) / r : -((-n[i] + half) / r);
     }
-    const std::size_t order = std::min<std::size_t>(each ? 12 : 1, view.time / 32);
     std::vector<Predictor> predictors;
     for (std::size_t s = 0; s < (each ? view.series : 1); ++s) {
-        predictors.push_back(each ? fit_predictor(lines[s], order) : Predictor{{1}, 0});
+        predictors.push_back(each ? best_predictor(lines[s]) : Predictor{{1}, 0});
         const Predictor& made = predictors.back();
         out.push_back(static_cast<std::uint8_t>(made.taps.size()));
         out.push_back(static_cast<std::uint8_t>(made.shift));

@@ -31,6 +31,7 @@ COMMANDS = {
     "decode": ("aetool.cli.decode", "Latents to reconstructions, through a bundle."),
     "compress": ("aetool.cli.compress", "Files to compressed streams, within a bound or without loss."),
     "decompress": ("aetool.cli.decompress", "Compressed streams back to the files that they were."),
+    "rate": ("aetool.cli.rate", "Measure what a bundle's compression is worth, beside other coders."),
     "evaluate": ("aetool.cli.evaluate", "Measure a bundle on data: its error, and what its latents tell apart."),
     "sample": ("aetool.cli.sample", "Draw latents and decode them to new samples."),
     "benchmark": ("aetool.cli.benchmark", "Measure what runs a bundle fastest here, and how well."),

@@ -89,7 +89,7 @@ RECIPES = {
     "tiles-36": Recipe(
         "compress-tiles",
         write_tiles,
-        _TILES | {"compression.weight": 0.6, "training.learning_rate": 0.0003, "training.epochs": 6},
+        _TILES | {"compression.weight": 0.6, "training.learning_rate": 0.002, "training.epochs": 4},
     ),
     "tiles-40": Recipe("compress-tiles", write_tiles, _TILES | {"compression.weight": 0.11, "training.epochs": 12}),
     "tiles-linear": Recipe("linear-tiles", write_tiles, _TILES),

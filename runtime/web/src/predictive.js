@@ -9,7 +9,9 @@ import { shifted } from './step_checker.js';
 export const MOST_STEP = 2 ** 21 - 1;
 const VALUE_LIMIT = 2 ** 31;
 const BLOCK_EXPONENT = 12;
-const MOST_ORDER = 12;
+const ORDERS = [2, 4, 8, 16];
+/** Differences of the first to third kind. @type {Predictor[]} */
+const DIFFERENCES = [[1], [2, -1], [3, -3, 1]].map((taps) => ({ taps, shift: 0 }));
 
 /** @typedef {{taps: ArrayLike<number>, shift: number}} Predictor */
 
@@ -114,10 +116,9 @@ export const nearestStep = (n, step) => Math.sign(n) * Math.floor((Math.abs(n) +
 
 /** @param {Float64Array} line @param {number} order */
 function correlationsOf(line, order) {
-  const mean = line.reduce((all, value) => all + value, 0) / line.length;
   return Float64Array.from({ length: order + 1 }, (_, lag) => {
     let sum = 0;
-    for (let i = lag; i < line.length; i++) sum += (line[i] - mean) * (line[i - lag] - mean);
+    for (let i = lag; i < line.length; i++) sum += line[i] * line[i - lag];
     return sum;
   });
 }
@@ -143,6 +144,20 @@ function fitPredictor(line, order) {
   return { shift, taps: taps.map((tap) => Math.round(Math.min(Math.max(tap * 2 ** shift, -32767), 32767))) };
 }
 
+/** What a predictor leaves over, as a sum of magnitudes. @param {Predictor} predictor @param {Float64Array} line */
+function leftOver(predictor, line) {
+  let sum = 0;
+  for (let i = predictor.taps.length; i < line.length; i++) sum += Math.abs(line[i] - predict(predictor, line, i, i));
+  return sum;
+}
+
+/** Of some orders, and of differences, the one that leaves least. @param {Float64Array} line */
+function bestPredictor(line) {
+  const fitted = ORDERS.filter((order) => line.length >= 32 * order).map((order) => fitPredictor(line, order));
+  const candidates = [...DIFFERENCES, ...fitted].map((predictor) => ({ predictor, left: leftOver(predictor, line) }));
+  return candidates.reduce((best, one) => (one.left < best.left ? one : best)).predictor;
+}
+
 /** What is coded for one series; null where a value leaves 32 bits. @param {Float64Array} line @param {Predictor} predictor */
 function differences(line, predictor) {
   const coded = new Int32Array(line.length);
@@ -165,8 +180,7 @@ export function encodePredictive(n, compression, samples, shape, r) {
   const each = series <= 256;
   const lines = Array.from({ length: series }, (_, s) =>
     Float64Array.from({ length: time }, (_, i) => nearestStep(n[i * series + s], r)));
-  const order = Math.min(MOST_ORDER, Math.floor(time / 32));
-  const predictors = each ? lines.map((line) => fitPredictor(line, order)) : [{ taps: [1], shift: 0 }];
+  const predictors = each ? lines.map(bestPredictor) : [DIFFERENCES[0]];
   const coded = lines.map((line, s) => differences(line, predictors[s % predictors.length]));
   const all = new Int32Array(series * time);
   for (let s = 0; s < series; s++) {

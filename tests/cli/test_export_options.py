@@ -53,6 +53,25 @@ def test_for_a_microcontroller(aetool: Aetool, dense_checkpoint: Path, tmp_path:
         assert model.tensor("input").dtype == "float32", "callers go on with real values"
 
 
+def test_c_for_a_microcontroller(aetool: Aetool, dense_checkpoint: Path, tmp_path: Path) -> None:
+    arguments = ("export", dense_checkpoint, "--mcu", "-o", tmp_path / "m.aepkg", "--c", tmp_path / "code")
+    outcome = aetool(*arguments)
+    assert outcome.code == 0
+    assert "dense_encode(), constants" in outcome.err
+    written = {path.name: path.read_bytes() for path in (tmp_path / "code").iterdir()}
+    assert set(written) == {"dense.h", "dense.c", "dense_test.c", "README.md"}
+    assert "overwrite" in aetool(*arguments).err
+    assert aetool(*arguments, "--overwrite").code == 0
+    assert {path.name: path.read_bytes() for path in (tmp_path / "code").iterdir()} == written
+
+
+def test_c_without_an_integer_graph(aetool: Aetool, dense_checkpoint: Path, tmp_path: Path) -> None:
+    outcome = aetool("export", dense_checkpoint, "-o", tmp_path / "m.aepkg", "--c", tmp_path / "code")
+    assert outcome.code == 2
+    assert "add --mcu" in outcome.err
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_layer_that_the_model_lacks(aetool: Aetool, dense_checkpoint: Path, tmp_path: Path) -> None:
     outcome = aetool(
         "export", dense_checkpoint, "--precision", "int8", "--float-layer", "encoder_dense_7", "-o", tmp_path / "m"

@@ -14,7 +14,7 @@ from aetool.cli.compression_options import CompressionFlags, compression_options
 from aetool.cli.model_options import check_name, model_options
 from aetool.cli.output import emit_json, fail, log, next_step
 from aetool.cli.reduced import Reduced, reduced_options
-from aetool_runtime.errors import BudgetError, InputError, ParityError
+from aetool_runtime.errors import BudgetError, InputError, ParityError, UsageError
 from aetool_runtime.report import check_json
 
 if TYPE_CHECKING:
@@ -48,6 +48,9 @@ __all__ = ["command"]
 @click.option(
     "--triton", type=click.Path(path_type=Path), metavar="DIR", help="Write a Triton model repository as well."
 )
+@click.option(
+    "--c", "c_folder", type=click.Path(path_type=Path), metavar="DIR", help="Write the int8 encoder as C99 as well."
+)
 @click.option("--zip", "as_zip", is_flag=True, help="Write one file instead of a folder.")
 @click.option(
     "--golden",
@@ -74,6 +77,7 @@ def command(
     compression: CompressionFlags,
     opset: int,
     triton: Path | None,
+    c_folder: Path | None,
     as_zip: bool,
     golden: str,
     license_file: Path | None,
@@ -90,7 +94,7 @@ def command(
     \b
     aetool export model --onnx
     aetool export model --precision float32,int8
-    aetool export model --mcu
+    aetool export model --mcu --c sensor_code
     aetool export autoencoder.keras --data windows.npy -o sensor.aepkg
     aetool export --encoder encoder.h5 --decoder decoder.h5
     aetool export model --tflite --max-drop psnr:0.5
@@ -116,6 +120,8 @@ def command(
     check_output(target, overwrite=overwrite or dry_run)
     if triton is not None:
         check_repository(triton, overwrite=overwrite or dry_run)
+    if c_folder is not None:
+        _check_c(c_folder, options, reduced, overwrite=overwrite or dry_run)
     if not dry_run:
         log(f"reading {model.shown}")
     loaded = _load(model)
@@ -127,7 +133,7 @@ def command(
     if dry_run:
         _tell_plan(loaded, target, options, as_json)
     else:
-        _export(loaded, name or loaded.name, target, samples, options, triton, as_json)
+        _export(loaded, name or loaded.name, target, samples, options, triton, c_folder, as_json)
 
 
 def _formats(onnx: bool, tflite: bool, others: tuple[str, ...]) -> tuple[str, ...]:
@@ -174,6 +180,7 @@ def _export(
     samples: Samples | None,
     options: ExportOptions,
     triton: Path | None,
+    c_folder: Path | None,
     as_json: bool,
 ) -> None:
     from aetool_exporters.pipeline import export_reference
@@ -196,6 +203,8 @@ def _export(
     if triton is not None:
         models = write_triton(bundle, triton, overwrite=options.overwrite)
         log(f"Triton model repository {triton}: {', '.join(models)}")
+    if c_folder is not None:
+        _write_c(bundle, c_folder, overwrite=options.overwrite)
     if as_json:
         emit_json({**_document(bundle, checks), **budgets_json(frontiers)})
         return
@@ -205,6 +214,24 @@ def _export(
     _echo_files(bundle)
     click.echo(f"sha256 of the bundle {bundle.digest}")
     next_step(f"aetool inspect {target}, or aetool verify {target} on the device")
+
+
+def _check_c(target: Path, options: ExportOptions, reduced: Reduced, *, overwrite: bool) -> None:
+    from aetool_exporters.c import check_c_folder
+
+    if "int8" not in options.precisions or "tflite" not in options.formats or not reduced.integer_io:
+        raise UsageError("--c is made from an int8 TFLite graph that takes and returns integers", hint="add --mcu")
+    check_c_folder(target, overwrite=overwrite)
+
+
+def _write_c(bundle: Bundle, target: Path, *, overwrite: bool) -> None:
+    from aetool_exporters.c import write_c
+
+    program = write_c(bundle, target, overwrite=overwrite)
+    log(
+        f"C99 in {target}: {program.name}_{program.function}(), constants {program.constants:,} bytes, "
+        f"static arena {program.arena:,} bytes; how to build it is in {target}/README.md"
+    )
 
 
 def _precisions(options: ExportOptions) -> str:

@@ -151,6 +151,15 @@ def test_a_table_comes_back(aetool: Aetool, windows: Path, tmp_path: Path, text:
     np.testing.assert_array_equal(*read)
 
 
+def test_decimals_cost_what_integers_do(aetool: Aetool, windows: Path, tmp_path: Path) -> None:
+    for name, digits in {"whole.csv": 0, "tenths.csv": 1, "thousandths.csv": 3}.items():
+        np.savetxt(tmp_path / name, ROWS / 10**digits, f"%.{digits}f", ",")
+        back = there_and_back(aetool, tmp_path / name, windows)
+        np.testing.assert_array_equal(np.loadtxt(back, delimiter=","), np.loadtxt(tmp_path / name, delimiter=","))
+        assert (tmp_path / "stream.aes").stat().st_size < ROWS.nbytes
+        (tmp_path / "stream.aes").unlink()
+
+
 def test_a_table_of_too_many_digits_is_kept_within_a_bound_only(aetool: Aetool, windows: Path, tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("1.23456789012,2\n")
     outcome = aetool("compress", tmp_path / "t.csv", "-o", tmp_path / "s.aes", "--bundle", windows)

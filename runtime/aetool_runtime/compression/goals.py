@@ -17,6 +17,7 @@ from aetool_runtime.specs import Array
 __all__ = ["Bounded", "Goal", "Traded", "grid_for", "read_goal"]
 
 _LOOKED_AT, _NEARLY_ALL = 1 << 16, 0.999  # values, share of them
+_DECIMALS = 6  # that numbers written by people or tables have at most
 _FINEST = 24  # a power of two: no float32 grid below 2^-24 is looked for
 
 
@@ -85,7 +86,7 @@ def grid_for(goal: Goal, compression: Compression, first: Array) -> Grid | None:
     if isinstance(goal, Traded):
         return None
     finite = first[np.isfinite(first)].astype(np.float64)
-    step = _bounded_grid(finite, goal.error) or _binary_grid(finite)
+    step = _bounded_grid(finite, goal.error) or _binary_grid(finite) or _decimal_grid(finite)
     return None if step is None else _scaled(step, compression.output_unit)
 
 
@@ -95,6 +96,15 @@ def _binary_grid(values: NDArray[np.float64]) -> float | None:
         scaled = values * 2.0**exponent
         if np.array_equal(scaled, np.rint(scaled)):
             return 2.0**-exponent
+    return None
+
+
+def _decimal_grid(values: NDArray[np.float64]) -> float | None:
+    """The coarsest power of ten, 1/10 at most, whose multiples come back as the very same 32-bit floats."""
+    for exponent in range(1, _DECIMALS + 1):
+        step = 10.0**-exponent
+        if np.array_equal((np.rint(values / step) * step).astype(np.float32), values.astype(np.float32)):
+            return step
     return None
 
 

@@ -134,7 +134,10 @@ def _lines(found: Comparison, *, by_recall: bool) -> list[str]:
         lines += ["bytes beside this bundle's at equal error (BD-rate):"]
         lines += [table(("coder", "bytes"), [(name, f"{rate:+.1%}") for name, rate in rates]), ""]
     if found.missing:
-        lines += ["not measured: " + "; ".join(f"{name} ({why})" for name, why in found.missing.items()), ""]
+        install = (
+            " (pip install 'aetool[compare]')" if any("installed" in why for why in found.missing.values()) else ""
+        )
+        lines += [f"not measured{install}: " + "; ".join(f"{name} ({why})" for name, why in found.missing.items()), ""]
     return lines
 
 

@@ -5,5 +5,7 @@ placing.py numbers.py           rows → samples; types that streams lack, and w
 content.py opening.py           what goes into a stream; a name → that
 arrays.py tables.py sound.py raw.py pictures.py tiles.py    one kind of file each, both ways
 restoring.py                    a stream → the file that it was
-folders.py                      many files, resumable
+folders.py running.py           many files, resumable; compressors for what each needs
+anatomy.py                      what a stream's bytes are spent on
+held_out.py own_curves.py rivals.py recall.py curves.py comparison.py   what compression is worth beside others
 """

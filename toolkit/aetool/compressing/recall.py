@@ -70,7 +70,7 @@ def quantizer_curves(
     try:
         faiss = importlib.import_module("faiss")
     except ImportError:
-        return curves, {"PQ": "faiss is not installed (pip install faiss-cpu)"}
+        return curves, {"PQ": "faiss is not installed"}
     points = []
     for size in _PQ_BYTES:
         if vectors.shape[1] % size == 0 and len(training) >= 256:

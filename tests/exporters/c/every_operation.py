@@ -21,7 +21,7 @@ def every_operation() -> Reference:
     x = layers.ReLU(6.0)(layers.Conv2D(6, 3, padding="same", dilation_rate=2)(given))
     y = layers.LeakyReLU(0.2)(layers.ZeroPadding2D(((1, 0), (2, 1)))(layers.MaxPooling2D(2)(x)))
     y = layers.Conv2D(6, (2, 4), padding="valid")(y)
-    y = layers.UpSampling2D(2)(y)
+    y = layers.UpSampling2D(2)(layers.Conv2D(6, 3, groups=2, padding="same")(y))
     x = layers.Add()([x, y])
     x = layers.Concatenate()([layers.Activation("tanh")(x), layers.Activation("sigmoid")(y)])
     x = layers.AveragePooling2D(3, strides=2, padding="same")(x)

@@ -1,5 +1,6 @@
 package io.aetool;
 
+import java.nio.Buffer;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.file.Path;
@@ -168,6 +169,7 @@ public final class Autoencoder implements AutoCloseable {
     private GraphSession load(Manifest.Artifact artifact) {
         byte[] graph = bundle.read(artifact.path);
         if (artifact.format.equals("onnx")) OnnxScan.refuseExternalData(graph, artifact.path);
+        if (artifact.format.equals("ort")) OrtScan.refuseExternalData(graph, artifact.path);
         return new GraphSession(graph, artifact, options.threads, options.setup);
     }
 
@@ -237,7 +239,8 @@ public final class Autoencoder implements AutoCloseable {
             int wanted = Math.multiplyExact(batch, graph.output().sampleSize() * Float.BYTES);
             ByteBuffer room = direct(out);
             if (room.remaining() < wanted) throw Refusal.INPUT.because("there is no room for " + wanted + " bytes");
-            room.limit(wanted);
+            Buffer window = room; // ByteBuffer.limit is newer than some Androids
+            window.limit(wanted);
             if (batch > 0) graph.runInto(input, graph.input().batched(batch), room.slice(), graph.output().batched(batch));
             return null;
         });

@@ -3,7 +3,6 @@ package io.aetool;
 /** n → the payload of a predicted chunk; time is the first dimension of samples. */
 final class PredictiveEncoder {
     private static final int BLOCK_EXPONENT = 12;
-    private static final int ORDER = 12;
 
     private final Compression compression;
     private final int time;
@@ -24,7 +23,7 @@ final class PredictiveEncoder {
         ByteWriter out = new ByteWriter().varint(r).u8(0).u8(1).u8(BLOCK_EXPONENT).u8(each ? 1 : 0);
         Predictor[] predictors = new Predictor[each ? series : 1];
         for (int s = 0; s < predictors.length; s++) {
-            predictors[s] = each ? Predictor.fit(lines[s], Math.min(ORDER, time / 32)) : new Predictor(new long[] {1}, 0);
+            predictors[s] = each ? Predictor.best(lines[s]) : new Predictor(new long[] {1}, 0);
             predictors[s].writeTo(out);
         }
         int[] coded = new int[series * time];

@@ -36,8 +36,28 @@ final class Predictor {
         return Step.shifted(sum, shift);
     }
 
+    /** Of some orders, and of differences of the first to third kind, the one that leaves least. */
+    static Predictor best(long[] line) {
+        Predictor best = new Predictor(new long[] {1}, 0);
+        Predictor[] differences = {new Predictor(new long[] {2, -1}, 0), new Predictor(new long[] {3, -3, 1}, 0)};
+        for (Predictor other : differences) best = better(best, other, line);
+        for (int order = 2; order <= 16 && line.length >= 32 * order; order *= 2) best = better(best, fit(line, order), line);
+        return best;
+    }
+
+    private static Predictor better(Predictor best, Predictor other, long[] line) {
+        return other.leftOver(line) < best.leftOver(line) ? other : best;
+    }
+
+    /** What it leaves over, as a sum of magnitudes. */
+    private double leftOver(long[] line) {
+        double sum = 0;
+        for (int t = taps.length; t < line.length; t++) sum += Math.abs((double) (line[t] - predict(line, t, t)));
+        return sum;
+    }
+
     /** Autocorrelation and Levinson-Durbin (Levinson 1947, Durbin 1960), then taps of 16 bits. */
-    static Predictor fit(long[] line, int order) {
+    private static Predictor fit(long[] line, int order) {
         double[] correlation = correlation(line, order);
         double[] taps = new double[order];
         double error = correlation[0] * (1 + 1e-9) + 1e-9;
@@ -55,11 +75,9 @@ final class Predictor {
     }
 
     private static double[] correlation(long[] line, int order) {
-        double mean = 0;
-        for (long value : line) mean += (double) value / line.length;
         double[] correlation = new double[order + 1];
         for (int lag = 0; lag <= order && lag < line.length; lag++) {
-            for (int i = lag; i < line.length; i++) correlation[lag] += (line[i] - mean) * (line[i - lag] - mean);
+            for (int i = lag; i < line.length; i++) correlation[lag] += (double) line[i] * line[i - lag];
         }
         return correlation;
     }

@@ -47,7 +47,7 @@ final class SelfTest {
         Manifest.GoldenTensor input = given.tensors.get(graph.input().name);
         if (!graph.input().takes(input.type, input.shape)) throw Refusal.UNAVAILABLE.because("a golden input has another shape");
         ByteBuffer aligned = ByteBuffer.allocateDirect(input.bytes);
-        aligned.put(golden, input.offset, input.bytes).flip();
+        aligned.duplicate().put(golden, input.offset, input.bytes);
         List<Tensor> outputs = graph.run(new Tensor(input.type, input.shape, aligned));
         for (int i = 0; i < outputs.size(); i++) checks.add(compare(artifact, artifact.outputs.get(i), given, outputs.get(i)));
     }

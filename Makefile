@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: conformance fuzz-cpp setup demo examples test check bench zoo fuzz lock clean
+.PHONY: compression-bench conformance fuzz-cpp setup demo examples test check bench zoo fuzz lock clean
 
 setup: $(READY)
 
@@ -47,6 +47,11 @@ fuzz: $(READY)  ## an hour of made-up streams, two kinds; what breaks the reader
 	  PYTHONPATH=runtime:. build/fuzz/venv/bin/python -m tests.fuzz.fuzz_stream $$kind build/fuzz/$$kind \
 	    -max_total_time=$(FUZZ_SECONDS) -artifact_prefix=build/fuzz/$$kind- || exit 1; \
 	done
+
+RATE_MODELS ?= build/compression
+compression-bench: $(READY)  ## trains what compression is measured with (hours; goes on where it stopped), then measures; needs ../shared/data
+	$(BIN)/python benchmarks/compression_training.py $(RATE_MODELS)
+	$(BIN)/python benchmarks/compression.py $(RATE_MODELS)
 
 conformance: $(READY)  ## every language against every other: installs what it needs (as root on Debian), prints and writes the table
 	command -v qemu-aarch64 aarch64-linux-gnu-g++ g++ mvn node chromium > /dev/null || \

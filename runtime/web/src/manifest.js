@@ -35,6 +35,7 @@ const OPEN_NAME = /^[a-z][a-z0-9_]{0,31}$/;
  * @property {string} goldenPath
  * @property {Map<string, {center: number[], scale: number[]}>} scales
  * @property {GoldenCase[]} cases
+ * @property {{minimum: number[], maximum: number[]}} inputRange seen in training, raw units; both empty: not known
  * @property {string} compression the path; empty: the bundle cannot compress
  */
 
@@ -256,17 +257,19 @@ function checkTokenizer(node) {
   if ([...seen].filter((text) => text.length === 2).length !== 256) node.get('entries').refuse('lacks a single byte');
 }
 
-/** What this package does not use; checked all the same, for a manifest is sound or it is not. @param {Node} root */
+/** The range of the input, and what this package does not use: a manifest is sound or it is not. @param {Node} root */
 function readTheRest(root) {
   const normalization = root.get('normalization');
   const [offset, scale] = [normalization.get('offset').numbers(), normalization.get('scale').numbers()];
   if (!scale.length || offset.length !== scale.length || scale.includes(0)) normalization.refuse('does not fit together');
   const range = root.get('input_range');
-  if (range.get('minimum').numbers().length !== range.get('maximum').numbers().length) range.refuse('does not fit together');
+  const inputRange = { minimum: range.get('minimum').numbers(), maximum: range.get('maximum').numbers() };
+  if (inputRange.minimum.length !== inputRange.maximum.length) range.refuse('does not fit together');
   for (const [, item] of root.get('parameters').members()) item.natural();
   for (const [, item] of root.get('created_with').members()) item.text();
   if (root.has('latent_prior')) openName(root.get('latent_prior'));
   if (root.has('tokenizer')) checkTokenizer(root.get('tokenizer'));
+  return inputRange;
 }
 
 /** @param {Node} root */
@@ -295,9 +298,8 @@ export function parseManifest(bytes, where) {
   const keys = new Set(artifacts.map((a) => `${a.role} ${a.format} ${a.precision}`));
   if (keys.size !== artifacts.length) root.get('artifacts').refuse('lists a role, format and precision twice');
   /** @type {Manifest} */
-  const made = { name, artifacts, files, goldenPath, scales: new Map(), cases: [], compression: '' };
+  const made = { name, artifacts, files, goldenPath, scales: new Map(), cases: [], inputRange: readTheRest(root), compression: '' };
   readGolden(golden, made, size);
-  readTheRest(root);
   if (root.has('compression')) made.compression = listed(root.get('compression').get('path'), files);
   return made;
 }

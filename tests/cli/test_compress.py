@@ -8,6 +8,7 @@ import subprocess
 import sys
 import wave
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 from PIL import Image
-from tests.runtime.compression.made import fixed, free
+from tests.runtime.compression.made import bare, fixed, free
 from tests.runtime.compression.streams import bundle_with, linear_only
 
 from aetool_runtime import Decompressor
@@ -255,6 +256,61 @@ def test_a_picture_comes_back(
         assert np.abs(old - new).max() <= (0 if options[0] == "--lossless" or mode in ("P", "1") else 3)
     if "A" in mode:
         np.testing.assert_array_equal(old[..., -1], new[..., -1])
+
+
+@pytest.fixture(scope="module")
+def colour_tiles(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle for tiles [16, 16, 3], without codecs."""
+    path = tmp_path_factory.mktemp("tiles") / "b.aepkg"
+    bundle_with(path, replace(bare(), sample_shape=(16, 16, 3)))
+    return path
+
+
+@pytest.mark.parametrize("mode", [mode for mode in MODES if mode != "I;16"])
+@pytest.mark.parametrize("halo", [0, 3])
+def test_a_picture_comes_back_from_tiles_of_colour(
+    aetool: Aetool, colour_tiles: Path, tmp_path: Path, mode: str, halo: int
+) -> None:
+    given = MODES[mode]()
+    given.save(tmp_path / "p.png")
+    with Image.open(there_and_back(aetool, tmp_path / "p.png", colour_tiles, "--halo", halo)) as back:
+        assert (back.mode, back.size) == (mode, given.size)
+        np.testing.assert_array_equal(np.asarray(back.convert("RGBA")), np.asarray(given.convert("RGBA")))
+
+
+def test_tiles_that_are_lost_are_zero_and_told(aetool: Aetool, colour_tiles: Path, tmp_path: Path) -> None:
+    Image.fromarray(COLOUR).save(tmp_path / "p.png")
+    stream, back = tmp_path / "s.aes", tmp_path / "b.png"
+    aetool("compress", tmp_path / "p.png", "-o", stream, "--bundle", colour_tiles, "--chunk-values", 768)
+    data = bytearray(stream.read_bytes())
+    data[len(data) // 2] ^= 1
+    stream.write_bytes(data)
+    call = ("decompress", stream, "-o", back, "--bundle", colour_tiles)
+    assert aetool(*call).code == 7
+    assert not back.exists()
+    outcome = aetool(*call, "--salvage", "--json")
+    number = outcome.document["lost"][0]["number"]
+    assert "1 tiles of the picture are missing" in outcome.err
+    top, left = 16 * (number // 4), 16 * (number % 4)
+    wanted = COLOUR.copy()
+    wanted[top : top + 16, left : left + 16] = 0
+    with Image.open(back) as picture:
+        np.testing.assert_array_equal(np.asarray(picture), wanted)
+
+
+def test_a_picture_for_a_bundle_of_windows_is_refused(aetool: Aetool, windows: Path, tmp_path: Path) -> None:
+    Image.fromarray(GREY).save(tmp_path / "p.png")
+    outcome = aetool("compress", tmp_path / "p.png", "-o", tmp_path / "s.aes", "--bundle", windows)
+    assert (outcome.code, "a bundle for pictures" in outcome.err) == (3, True)
+
+
+def test_a_picture_in_an_array_is_tiled(aetool: Aetool, colour_tiles: Path, pictures: Path, tmp_path: Path) -> None:
+    for values, bundle in ((COLOUR, colour_tiles), (GREY, pictures), (GREY[..., None], pictures)):
+        np.save(tmp_path / "a.npy", values)
+        back = np.load(there_and_back(aetool, tmp_path / "a.npy", bundle))
+        np.testing.assert_array_equal(back, values)
+        (tmp_path / "stream.aes").unlink()
+        (tmp_path / "back-a.npy").unlink()
 
 
 def test_a_transparent_colour_and_the_orientation_stay(aetool: Aetool, pictures: Path, tmp_path: Path) -> None:

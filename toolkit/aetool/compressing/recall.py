@@ -20,7 +20,7 @@ _NEIGHBORS = 10
 _QUERIES = 500
 _BLOCK = 64  # queries at once
 _PQ_BYTES = (8, 16, 24, 32, 48, 64, 96, 128)
-_PQ_TRAINED = 256 * 39  # vectors: fewer make poor codebooks, which faiss warns about
+_PQ_TRAINED = 256 * 256  # vectors: more make no better codebooks
 
 
 class NeighborJudge:
@@ -75,6 +75,7 @@ def quantizer_curves(
     for size in _PQ_BYTES:
         if vectors.shape[1] % size == 0 and len(training) >= 256:
             quantizer = faiss.ProductQuantizer(vectors.shape[1], size, 8)
+            quantizer.cp.min_points_per_centroid = 1  # it would warn once for each byte
             quantizer.train(np.ascontiguousarray(training[:_PQ_TRAINED], np.float32))
             codes = quantizer.compute_codes(np.ascontiguousarray(vectors, np.float32))
             taken = codes.nbytes + (4 * 256 * vectors.shape[1] if count_model else 0)

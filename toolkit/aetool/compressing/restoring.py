@@ -100,13 +100,18 @@ class Restoring:
         parts = self._parts()
         if form.kind == "picture" and suffix:
             return write_picture(next(iter(parts)), form, file, _LOSSLESS[suffix])
-        like = np.empty((0, *self.reader.header.item_shape), self.reader.header.dtype)
+        like = self._nothing()
         if not suffix or suffix in _ANY[1:]:
             return write_raw(parts, form if form.kind == "array" else Form(), like, file)
         if suffix in (".npy", ".npz"):
             return (write_npy if suffix == ".npy" else write_npz)(parts, form, like, file)
         write = {".wav": write_wav, ".parquet": write_parquet}.get(suffix, write_csv)
         return write(parts, form, file)
+
+    def _nothing(self) -> Array:
+        header = self.reader.header
+        row = header.item_shape if header.picture is None else (header.picture.width, *header.shape[2:])
+        return np.empty((0, *row), header.dtype)
 
     def _parts(self) -> Iterator[Array]:
         if self.reader.header.picture is not None:

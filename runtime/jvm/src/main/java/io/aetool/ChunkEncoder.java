@@ -5,15 +5,15 @@ import java.util.Arrays;
 /** Chooses how a chunk is coded: by a codec, by prediction, or stored. */
 final class ChunkEncoder {
     private final Compression compression;
-    private final Autoencoder model;
+    private final LatentSource encoder;
     private final StreamHeader header;
     private final Compressor.Options options;
     private final Scaling scaling;
     private final ChunkDecoder decoder;
 
-    ChunkEncoder(Compression compression, Autoencoder model, StreamHeader header, Compressor.Options options) {
+    ChunkEncoder(Compression compression, LatentSource encoder, StreamHeader header, Compressor.Options options) {
         this.compression = compression;
-        this.model = model;
+        this.encoder = encoder;
         this.header = header;
         this.options = options;
         this.scaling = new Scaling(header, compression);
@@ -98,7 +98,7 @@ final class ChunkEncoder {
     /** Null: a codec whose latents are the transpose of its decoder, which this library does not compute. */
     private CodedChunk byCodec(int index, double[] real, long[] n, int samples) {
         Codec codec = compression.codecs.get(index);
-        if (codec.adjoint || model == null) return null;
+        if (codec.adjoint || encoder == null) return null;
         long[] latent = codec.latentOf(header.shape, Refusal.INPUT);
         Quality quality = quality(codec);
         int[] symbols = symbols(codec, quality, real, latent);
@@ -130,7 +130,7 @@ final class ChunkEncoder {
     private int[] symbols(Codec codec, Quality quality, double[] real, long[] latent) {
         float[] given = new float[real.length];
         for (int i = 0; i < given.length; i++) given[i] = (float) real[i];
-        float[] latents = model.encodeAs(header.shape, given);
+        float[] latents = encoder.encode(header.shape, given);
         long wanted = PredictiveDecoder.product(latent, 0, latent.length) * (given.length / header.values());
         if (latents.length != wanted) throw Refusal.UNAVAILABLE.because("the encoder returned another number of values");
         int[] symbols = new int[latents.length];

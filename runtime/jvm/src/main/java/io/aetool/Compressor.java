@@ -63,6 +63,10 @@ public final class Compressor {
      * @param model of the same bundle; null: codecs without an encoder of their own are left aside
      */
     public Compressor(Compression compression, Autoencoder model, StreamHeader header, Options options, OutputStream out) {
+        this(compression, model == null ? null : model::encodeAs, header, options, out);
+    }
+
+    Compressor(Compression compression, LatentSource model, StreamHeader header, Options options, OutputStream out) {
         if (options.codec >= Math.max(compression.codecs.size(), 1)) throw Refusal.USAGE.because("the bundle has no such codec");
         if (options.quality < 0 || options.codec < 0) throw Refusal.USAGE.because("codecs and qualities are counted from 0");
         if (options.maxError >= 0 && header.type == SampleType.FLOAT32) {

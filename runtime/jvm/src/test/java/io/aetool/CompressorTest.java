@@ -30,9 +30,9 @@ class CompressorTest {
         return rows;
     }
 
-    private static byte[] compress(String bundle, Autoencoder model, StreamHeader header, Compressor.Options options, byte[] values) {
+    private static byte[] compress(String bundle, LatentSource encoder, StreamHeader header, Compressor.Options options, byte[] values) {
         ByteArrayOutputStream out = new ByteArrayOutputStream();
-        Compressor compressor = new Compressor(Vectors.compression(bundle), model, header, options, out);
+        Compressor compressor = new Compressor(Vectors.compression(bundle), encoder, header, options, out);
         int unit = header.unitValues() * header.type().bytes();
         int piece = values.length / unit / 3 * unit; // in parts that end anywhere
         for (int at = 0; at < values.length; at += Math.max(piece, unit)) {
@@ -85,6 +85,36 @@ class CompressorTest {
         assertArrayEquals(buffer.array(), Vectors.read(stream, Vectors.compression("bare")));
     }
 
+    /** Samples that the network makes of known latents, given back with them: nothing else codes them in as few bytes. */
+    @ParameterizedTest
+    @CsvSource({"0, 0", "0, 3", "1, 0"})
+    void latentsOfAnEncoderAreCoded(int quality, int error) {
+        Compression with = Vectors.compression("fixed");
+        Codec codec = with.codecs.get(1);
+        Quality given = codec.qualities.get(quality);
+        int samples = 60;
+        int each = codec.channels();
+        float[] latents = new float[samples * each];
+        int[] symbols = new int[latents.length];
+        Random random = new Random(3);
+        for (int i = 0; i < latents.length; i++) {
+            int c = i % each;
+            symbols[i] = random.nextInt(5) - 2;
+            latents[i] = (float) ((symbols[i] * given.step[c] + codec.center[c]) * codec.unit[c]);
+        }
+        StreamHeader header = StreamHeader.of(SampleType.INT16, 8, 2);
+        long[] n = new ChunkDecoder(header, with).predictions(codec, given, symbols, codec.latentShape, samples);
+        byte[] values = new Scaling(header, with).values(n, n.length);
+        ByteArrayOutputStream out = new ByteArrayOutputStream();
+        Compressor.Options options = new Compressor.Options().codec(1).quality(quality).maxError(error);
+        Compressor compressor = new Compressor(with, (shape, asked) -> latents, header, options, out);
+        compressor.write(values, 0, values.length);
+        compressor.finish();
+        Chunk chunk = new StreamReader(new ByteArrayInputStream(out.toByteArray()), with).next();
+        assertEquals(3, chunk.path());
+        assertArrayEquals(values, chunk.bytes());
+    }
+
     @Test
     void nothingIsAStreamToo() {
         byte[] stream = compress("bare", null, StreamHeader.recording(SampleType.INT16, 8, 2), new Compressor.Options(), new byte[0]);
@@ -93,7 +123,7 @@ class CompressorTest {
 
     @Test
     void whatDoesNotFitIsRefusedByName() {
-        Compressor compressor = new Compressor(Vectors.compression("bare"), null, StreamHeader.recording(SampleType.INT16, 8, 2),
+        Compressor compressor = new Compressor(Vectors.compression("bare"), (LatentSource) null, StreamHeader.recording(SampleType.INT16, 8, 2),
                 new Compressor.Options(), new ByteArrayOutputStream());
         assertThrows(InputException.class, () -> compressor.write(new byte[3], 0, 3));
         assertThrows(InputException.class, () -> compressor.write(new float[4]));

@@ -60,6 +60,8 @@ def test_c_for_a_microcontroller(aetool: Aetool, dense_checkpoint: Path, tmp_pat
     assert "dense_encode(), constants" in outcome.err
     written = {path.name: path.read_bytes() for path in (tmp_path / "code").iterdir()}
     assert set(written) == {"dense.h", "dense.c", "dense_test.c", "README.md"}
+    assert aetool("inspect", tmp_path / "m.aepkg", "--json").document["c"]["arena_bytes"] == 64
+    assert "encoder as C   static arena 64 bytes, constants 5" in aetool("inspect", tmp_path / "m.aepkg").out
     assert "overwrite" in aetool(*arguments).err
     assert aetool(*arguments, "--overwrite").code == 0
     assert {path.name: path.read_bytes() for path in (tmp_path / "code").iterdir()} == written

@@ -11,8 +11,9 @@ from aetool_exporters.c.program import CProgram, Golden, make_program
 from aetool_runtime.atomic import check_target, is_empty_folder, replacing_folder
 from aetool_runtime.bundle import Bundle
 from aetool_runtime.errors import UsageError
+from aetool_runtime.specs import Artifact
 
-__all__ = ["check_c_folder", "golden_for", "write_c"]
+__all__ = ["check_c_folder", "golden_for", "program_of", "write_c"]
 
 _SEED = 7
 _RANDOM_CASES = 5
@@ -31,23 +32,29 @@ def write_c(bundle: Bundle, target: Path, *, overwrite: bool = False) -> CProgra
         UnsupportedOperatorError: an operation has no C kernel, or values are not int8.
     """
     check_c_folder(target, overwrite=overwrite)
-    found = [
-        artifact
-        for artifact in bundle.manifest.artifacts
-        if (artifact.format, artifact.precision, artifact.role) == ("tflite", "int8", "encoder")
-    ]
+    program = program_of(bundle)
+    files = program.files(golden_for(program))
+    with replacing_folder(target) as partial:
+        for name, content in files.items():
+            (partial / name).write_bytes(content)
+    return program
+
+
+def program_of(bundle: Bundle) -> CProgram:
+    """The encoder of a bundle as C; raises as ``write_c`` does."""
+    found = _encoders(bundle)
     if not found:
         raise UsageError(
             "the bundle has no int8 TFLite encoder, which C is made from",
             where=str(bundle.path),
             hint="export with --mcu",
         )
-    program = make_program(bundle.read(found[0].path), bundle.manifest.name, found[0].signature or "encode")
-    files = program.files(golden_for(program))
-    with replacing_folder(target) as partial:
-        for name, content in files.items():
-            (partial / name).write_bytes(content)
-    return program
+    return make_program(bundle.read(found[0].path), bundle.manifest.name, found[0].signature or "encode")
+
+
+def _encoders(bundle: Bundle) -> list[Artifact]:
+    wanted = ("tflite", "int8", "encoder")
+    return [met for met in bundle.manifest.artifacts if (met.format, met.precision, met.role) == wanted]
 
 
 def golden_for(program: CProgram) -> Golden:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from aetool.cli.inspect_c import c_json, c_lines
 from aetool.cli.inspect_stream import inspect_stream, is_stream
 from aetool.cli.layer_table import layer_lines, totals_json
 from aetool.cli.output import emit_json, log, next_step, table
@@ -71,11 +72,11 @@ def _inspect_bundle(path: Path, as_json: bool) -> None:
     complexity = opened.manifest.complexity
     if as_json:
         document = {"bundle": str(path), "digest": opened.digest, "manifest": json.loads(opened.text)}
-        emit_json({**document, "totals": totals_json(complexity)})
+        emit_json({**document, "totals": totals_json(complexity), "c": c_json(opened)})
         return
     for line in _lines(opened):
         click.echo(line)
-    for line in (*_operator_lines(opened.manifest), *layer_lines(complexity)):
+    for line in (*_operator_lines(opened.manifest), *layer_lines(complexity), *c_lines(opened)):
         click.echo(line)
     next_step(f"aetool verify {path}")
 

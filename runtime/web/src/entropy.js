@@ -88,6 +88,8 @@ export class EntropyTable {
       at += frequency;
     });
     this.escape = this.frequency.length - 1;
+    /** What each entry costs. */
+    this.bits = Float64Array.from(this.frequency, (frequency) => PRECISION_BITS - Math.log2(frequency));
   }
 
   /** @param {number} value */
@@ -305,7 +307,7 @@ export class Coder {
       const set = walk.setOf(values, sets, element);
       const number = model.map[set * model.channels + (element % model.channels)];
       raw[element] = model.rawBits[set] ?? 0;
-      const symbol = Math.floor(values[element] / 2 ** raw[element]);
+      const symbol = values[element] >> raw[element];
       const entry = this.#tables[number].entryOf(symbol);
       if (entry === this.#tables[number].escape) escapes.varint(symbol >= 0 ? 2 * symbol : -2 * symbol - 1);
       steps.push(lane, number, entry);
@@ -347,7 +349,7 @@ export class Coder {
       for (let set = 0; set < model.sets; set++) {
         const table = this.#tables[model.map[set * model.channels + (element % model.channels)]];
         const bits = model.rawBits[set] ?? 0;
-        costs[group * model.sets + set] += bits + bitsOf(table, Math.floor(values[element] / 2 ** bits));
+        costs[group * model.sets + set] += bits + bitsOf(table, values[element] >> bits);
       }
     }
     for (let group = 0, before = 0; group < walk.groups; group++) {
@@ -362,8 +364,8 @@ export class Coder {
 /** @param {EntropyTable} table @param {number} symbol */
 function bitsOf(table, symbol) {
   const entry = table.entryOf(symbol);
-  const bits = PRECISION_BITS - Math.log2(table.frequency[entry]);
-  return entry === table.escape ? bits + 8 * Math.ceil(Math.log2(2 * Math.abs(symbol) + 2) / 7) : bits;
+  if (entry !== table.escape) return table.bits[entry];
+  return table.bits[entry] + 8 * Math.ceil(Math.log2(2 * Math.abs(symbol) + 2) / 7); // and its varint
 }
 
 /** @param {Cursor} cursor @param {Uint8Array} raw bits of each value @param {Int32Array} values */

@@ -3,6 +3,7 @@ import { AetoolError } from './error.js';
 
 const LIMIT = 2 ** 31;
 const MOST_VALUES = 2 ** 28;
+const POWERS = Float64Array.from({ length: 41 }, (_, s) => 2 ** s);
 
 /** @typedef {'dense' | 'conv' | 'conv_transposed' | 'table' | 'rescale' | 'add' | 'upsample' | 'reshape' | 'crop'
  *   | 'concatenate'} Op */
@@ -38,7 +39,7 @@ const isSame = (a, b) => a.factor === b.factor && a.offset === b.offset;
 export const isSameShape = (a, b) => a.length === b.length && a.every((size, i) => isSame(size, b[i]));
 
 /** ⌊(x + 2^(s−1)) / 2^s⌋, x for s = 0. Exact: |x| is below 2^52. @param {number} x @param {number} s */
-export const shifted = (x, s) => (s === 0 ? x : Math.floor((x + 2 ** (s - 1)) / 2 ** s));
+export const shifted = (x, s) => (s === 0 ? x : Math.floor((x + POWERS[s - 1]) / POWERS[s]));
 
 /** Keeps what is known of each value, step by step. */
 export class StepChecker {

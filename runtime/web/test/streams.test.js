@@ -63,3 +63,16 @@ test('every bit and every length of short streams', async () => {
     }
   }
 });
+
+test('changed bits behind no checksum: other values, or a refusal by name', async () => {
+  for (const { name, bundle, model, shape, bytes } of await readRows('compression/coded.json')) {
+    const { coder } = (await openVector(bundle)).compression;
+    const coded = fromHex(bytes);
+    for (let bit = 0; bit < Math.min(coded.length, 120) * 8; bit += 3) {
+      const changed = coded.slice();
+      changed[bit >> 3] ^= 1 << (bit & 7);
+      const verdict = await verdictOf(() => coder.decode(new Cursor(changed), shape, model));
+      assert.ok(['ok', 'damaged'].includes(verdict), `${name}, bit ${bit}: ${verdict}`);
+    }
+  }
+});

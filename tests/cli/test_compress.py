@@ -19,7 +19,7 @@ from PIL import Image
 from tests.runtime.compression.made import bare, fixed, free
 from tests.runtime.compression.streams import bundle_with, linear_only
 
-from aetool_runtime import Decompressor
+from aetool_runtime import Compressor, Decompressor
 
 from .conftest import Aetool
 
@@ -383,6 +383,38 @@ def test_a_pipe_of_bare_values(windows: Path) -> None:
 
 
 # --- refusals ---
+
+FORMS = {
+    "a type that is none": (b'{"form":"array","dtype":"float1024"}', "b.npy"),
+    "Python objects": (b'{"form":"array","dtype":"object"}', "b.npy"),
+    "rows that do not fit": (b'{"form":"array","row":[7]}', "b.npy"),
+    "rows that are none": (b'{"form":"array","row":"x"}', "b.npy"),
+    "sound without parameters": (b'{"form":"wav"}', "b.wav"),
+    "sound of a negative rate": (b'{"form":"wav","rate":-1,"width":2,"channels":2}', "b.wav"),
+    "sound of 9 bytes": (b'{"form":"wav","rate":1,"width":9,"channels":2}', "b.wav"),
+    "a table without names": (b'{"form":"csv","columns":2,"separator":","}', "b.csv"),
+    "a table of no columns": (b'{"form":"csv","columns":0,"separator":",","names":[]}', "b.csv"),
+    "a separator of two letters": (b'{"form":"csv","columns":2,"separator":"ab","names":[]}', "b.csv"),
+    "a column type that is none": (b'{"form":"parquet","names":["a","b"],"types":["x","y"],"lists":0}', "b.parquet"),
+    "a column type that is something else": (
+        b'{"form":"parquet","names":["a","b"],"types":["table","table"],"lists":0}',
+        "b.parquet",
+    ),
+    "a picture of a recording": (b'{"form":"picture","mode":"RGB"}', "b.png"),
+    "a picture of no mode": (b'{"form":"picture"}', "b.png"),
+    "a palette that is none": (b'{"form":"picture","mode":"P","palette":"RGB","colors":3}\0x', "b.png"),
+}
+
+
+@pytest.mark.parametrize(("attachment", "name"), FORMS.values(), ids=FORMS)
+def test_a_form_that_cannot_be_is_refused(
+    aetool: Aetool, windows: Path, tmp_path: Path, attachment: bytes, name: str
+) -> None:
+    with Compressor(windows, lossless=True) as compressor:
+        (tmp_path / "s.aes").write_bytes(compressor.compress(ROWS, rows=True, attachment=attachment))
+    outcome = aetool("decompress", tmp_path / "s.aes", "-o", tmp_path / name, "--bundle", windows)
+    assert (outcome.code, "Traceback" in outcome.err) == (3, False), outcome.err
+    assert [path.name for path in tmp_path.iterdir()] == ["s.aes"]
 
 
 @pytest.fixture

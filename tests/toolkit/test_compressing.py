@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+from aetool.compressing.folders import folder_run
 from aetool.compressing.form import Form, format_form, parse_form
 from aetool.compressing.numbers import Wanted, back_to, narrowed
 from aetool.compressing.placing import Placement, place
 from aetool.compressing.tiles import Mosaic, cut
 from aetool_runtime.compression.header import Header, Picture
-from aetool_runtime.errors import InputError, UsageError
+from aetool_runtime.errors import InputError, InterruptedRun, UsageError
 
 PLACES = {
     "samples": ((8, 2), (8, 2), Placement(False, (8, 2))),
@@ -111,3 +114,23 @@ def test_neighbouring_tiles_share_their_halo() -> None:
     picture = np.arange(32 * 32, dtype=np.uint16).reshape(32, 32, 1)
     tiles = np.concatenate(list(cut(picture, (12, 12), 2)))
     np.testing.assert_array_equal(tiles[0][2:, -4:], tiles[1][2:, :4])
+
+
+def test_a_folder_that_was_interrupted_goes_on_with_the_same_options_only(tmp_path: Path) -> None:
+    def interrupted() -> None:
+        with folder_run(tmp_path / "out", {"kept": 1}, resume=False, overwrite=False) as going_on:
+            assert not going_on
+            (tmp_path / "out" / "a.aes").touch()
+            raise KeyboardInterrupt
+
+    with pytest.raises(InterruptedRun, match="--resume"):
+        interrupted()
+    for options in ({"resume": False}, {"resume": True}):
+        with (
+            pytest.raises(UsageError),
+            folder_run(tmp_path / "out", {"kept": 2}, overwrite=False, **options),
+        ):
+            pass
+    with folder_run(tmp_path / "out", {"kept": 1}, resume=True, overwrite=False) as going_on:
+        assert going_on
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["a.aes"]

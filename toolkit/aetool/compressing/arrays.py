@@ -95,6 +95,8 @@ def _picture(
 
 def _restored(parts: Iterable[Array], form: Form) -> Iterator[Array]:
     dtype = np.dtype(form.members["dtype"]) if "dtype" in form.members else None
+    if dtype is not None and dtype.kind not in "biuf":  # an object's bytes would be addresses
+        raise ValueError(f"values of type {dtype}")
     for part in parts:
         rows = part.reshape(-1, *form.members["row"]) if "row" in form.members else part
         yield rows if dtype is None else back_to(rows, dtype)

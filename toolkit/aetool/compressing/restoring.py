@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import csv
+import struct
+import wave
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +33,9 @@ _SUFFIXES = {
     "array": (".npy", ".npz"), "csv": (".csv", ".tsv", ".txt"), "parquet": (".parquet",), "wav": (".wav",),
     "picture": tuple(_LOSSLESS),
 }  # fmt: skip
+
+_UNREADABLE = (LookupError, TypeError, ValueError, AttributeError, OverflowError, csv.Error, wave.Error, zlib.error,
+               struct.error)  # fmt: skip
 
 
 def writable_name(target: Path, form: Form) -> Path:
@@ -91,7 +98,9 @@ class Restoring:
         """
         try:
             return self._write(file, suffix)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except _UNREADABLE as error:
+            if self.form == Form():
+                raise
             raise InputError(f"the form of the file cannot be read ({error})", where=self.where) from error
 
     def _write(self, file: BinaryIO, suffix: str) -> tuple[int, ...]:

@@ -499,6 +499,30 @@ def test_mistakes_are_told_and_leave_nothing(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.npy", "a.xyz"]
 
 
+@pytest.mark.parametrize("engine", [("--backend", "auto"), ("--backend", "onnxruntime", "--threads", 2)], ids=str)
+def test_the_engine_is_as_asked_for_and_changes_no_value(
+    aetool: Aetool,
+    windows: Path,
+    stream: Path,
+    tmp_path: Path,
+    engine: tuple[object, ...],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    call = ("compress", stream.with_name("a.npy"), "-o", tmp_path / "s.aes", "--bundle", windows, *engine)
+    outcome = aetool(*call, "--max-error", 2)
+    assert outcome.code == 0, outcome.err
+    assert np.abs(Decompressor(windows).decompress((tmp_path / "s.aes").read_bytes()) - ROWS).max() <= 2
+
+
+def test_bytes_do_not_go_to_a_terminal(
+    aetool: Aetool, windows: Path, stream: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    outcome = aetool("compress", stream.with_name("a.npy"), "--bundle", windows)
+    assert (outcome.code, "terminal" in outcome.err) == (2, True)
+
+
 @pytest.mark.parametrize("suffix", [".jpg", ".wav", ".aes", ""])
 def test_a_stream_is_not_written_as_what_it_was_not(
     aetool: Aetool, windows: Path, stream: Path, tmp_path: Path, suffix: str

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -102,15 +103,18 @@ def command(
         (log if output == PIPE else click.echo)(_next(given, output, bundle))
 
 
-def _compressors(bundle: Bundle, path: Path, engine: Engine, chunk_values: int) -> Compressors:
+@contextmanager
+def _compressors(bundle: Bundle, path: Path, engine: Engine, chunk_values: int) -> Iterator[Compressors]:
+    """An engine is loaded when a codec first needs one, unless it is to be chosen by measuring."""
     from aetool.compressing.running import Compressors
 
-    if engine.backend == "auto":  # measures, and says what it took
-        return Compressors(engine.open(path), chunk_values)
-    return Compressors(
-        bundle, chunk_values,
-        backend=engine.backend, device=engine.device, threads=engine.threads, precision=engine.precision,
-    )  # fmt: skip
+    if engine.backend == "auto" or engine.min_snr is not None:
+        with engine.open(path) as model, Compressors(model, chunk_values) as compressors:
+            yield compressors
+        return
+    choice = {"backend": engine.backend, "device": engine.device, "precision": engine.precision}
+    with Compressors(bundle, chunk_values, threads=engine.threads, **choice) as compressors:
+        yield compressors
 
 
 def _made_of(bundle: Bundle, wanted: Wanted, given: str, halo: int | None) -> dict[str, Any]:

@@ -46,6 +46,8 @@ def check_streams(given: str, output: str, *, as_json: bool) -> None:
     """
     if output == PIPE and as_json:
         raise UsageError("--json and -o - both want standard output", hint="-o FILE")
+    if output == PIPE and sys.stdout.isatty():
+        raise UsageError("bytes would go to the terminal", hint="-o FILE, or a pipe")
     if PIPE in (given, output):
         return
     with suppress(OSError, ValueError):  # what is not there is told where it is opened

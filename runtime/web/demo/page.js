@@ -148,7 +148,8 @@ async function decompress(file) {
   const link = element('download');
   URL.revokeObjectURL(link.href);
   Object.assign(link, { href: URL.createObjectURL(new Blob([values])), download: `${file.name}.${type}.raw`, hidden: false });
-  return `${file.name}: ${file.size.toLocaleString('en')} → ${values.length.toLocaleString('en')} bytes, ${numbers.length.toLocaleString('en')} values of ${type}.`;
+  const [before, after, count] = [file.size, values.length, numbers.length].map((n) => n.toLocaleString('en'));
+  return `${file.name}: ${before} → ${after} bytes, ${count} values of ${type}.`;
 }
 
 /** @param {string} id @param {string} status @param {(file: File) => Promise<string>} use */

@@ -2,7 +2,8 @@
 
 /** @typedef {{values: Float32Array, channels: number}} Recording */
 
-/** Numbers separated by commas, semicolons, tabs or spaces; a first line without numbers is a heading. @param {string} text @returns {Recording} */
+/** Numbers separated by commas, semicolons, tabs or spaces; a first line without numbers is a heading.
+ * @param {string} text @returns {Recording} */
 export function parseCsv(text) {
   const lines = text.split(/\r?\n/).map((line) => line.trim()).filter((line) => line !== '');
   const rows = lines.map((line) => line.split(/[,;\t ]+/).map((cell) => (cell === '' ? NaN : Number(cell))));
@@ -23,8 +24,11 @@ export function parseNpy(bytes) {
   const dtype = /'descr': *'([<|][iuf][1248])'/.exec(heading)?.[1];
   const shape = /'shape': *\(([0-9, ]*)\)/.exec(heading)?.[1].split(',').filter((size) => size.trim() !== '').map(Number);
   /** @type {Record<string, {new (buffer: ArrayBuffer): ArrayLike<number>}>} */
-  const arrays = { '<f4': Float32Array, '<f8': Float64Array, '<i2': Int16Array, '<u2': Uint16Array, '<i4': Int32Array, '|u1': Uint8Array, '|i1': Int8Array };
-  if (!dtype || !arrays[dtype] || !shape || /'fortran_order': *True/.test(heading)) throw new Error('holds values of a kind that this page does not read');
+  const arrays = {
+    '<f4': Float32Array, '<f8': Float64Array, '<i2': Int16Array, '<u2': Uint16Array, '<i4': Int32Array, '|u1': Uint8Array, '|i1': Int8Array,
+  };
+  const isKnown = dtype && arrays[dtype] && shape && !/'fortran_order': *True/.test(heading);
+  if (!isKnown) throw new Error('holds values of a kind that this page does not read');
   const values = Float32Array.from(new arrays[dtype](bytes.slice(start + length).buffer));
   return { values, channels: shape.length > 1 ? shape[shape.length - 1] : 1 };
 }

@@ -35,7 +35,10 @@ export function showPicture(canvas, values, shape, [least, most]) {
   const { height, width, channels } = pictureOf(shape);
   const image = new ImageData(width, height);
   for (let i = 0; i < width * height; i++) {
-    for (let c = 0; c < 3; c++) image.data[4 * i + c] = (255 * (values[i * channels + Math.min(c, channels - 1)] - least)) / (most - least);
+    for (let c = 0; c < 3; c++) {
+      const value = values[i * channels + (channels >= 3 ? c : 0)];
+      image.data[4 * i + c] = (255 * (value - least)) / (most - least);
+    }
     image.data[4 * i + 3] = 255;
   }
   const small = new OffscreenCanvas(width, height);

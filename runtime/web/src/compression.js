@@ -241,7 +241,8 @@ class CompressionReader {
     /** @type {FreeShape} */
     const latent = latentShape.map((size) => (size === null ? { factor: 1, offset: 0 } : { factor: 0, offset: size }));
     const decoder = new IntegerDecoder(steps, latent, `${node.where}: ${name}`);
-    const wanted = sampleShape.map((size, i) => (size === null ? { factor: downsampling[i] ?? 1, offset: 0 } : { factor: 0, offset: size }));
+    const wanted = sampleShape.map((size, i) =>
+      (size === null ? { factor: downsampling[i] ?? 1, offset: 0 } : { factor: 0, offset: size }));
     if (!isSameShape(decoder.outputShape, wanted)) node.get('steps').refuse('return samples of another shape');
     return new Codec({ name, isAdjoint, latentShape, downsampling, unit, center, qualities, decoder });
   }

@@ -34,8 +34,8 @@ function headerOf(compression, options) {
     return size;
   });
   const { maxError, type } = options;
-  const isPossible = maxError === undefined || (type !== 'float32' && Number.isInteger(maxError) && maxError >= 0 && 2 * maxError < MOST_STEP);
-  if (!isPossible) throw new AetoolError('usage', 'maxError is for integer samples, a whole number from 0 to 2^20 - 1');
+  const isWhole = maxError === undefined || (Number.isInteger(maxError) && maxError >= 0 && 2 * maxError < MOST_STEP);
+  if (!isWhole || (maxError !== undefined && type === 'float32')) throw new AetoolError('usage', 'maxError is for integer samples, a whole number from 0 to 2^20 - 1');
   const isRecording = options.isRecording ?? true;
   return { type, shape, isRecording, hasChecks: true, multiplier: 1, shift: 0, maxError, attachment: new Uint8Array() };
 }
@@ -74,7 +74,9 @@ export class Compressor {
     this.#waiting.append(bytes);
     const whole = this.#chunkUnits * this.#unitBytes;
     let done = 0;
-    for (; this.#waiting.length - done >= whole; done += whole) await this.#compress(this.#waiting.view(done, done + whole).slice());
+    for (; this.#waiting.length - done >= whole; done += whole) {
+      await this.#compress(this.#waiting.view(done, done + whole).slice());
+    }
     const rest = this.#waiting.view(done).slice();
     this.#waiting = new Growing();
     this.#waiting.append(rest);
@@ -166,7 +168,8 @@ export class Compressor {
     return best;
   }
 
-  /** @param {number} index @param {Codec} codec @param {Autoencoder} model @param {Float64Array} real @param {Float64Array} n @param {number} samples */
+  /** @param {number} index @param {Codec} codec @param {Autoencoder} model
+   * @param {Float64Array} real @param {Float64Array} n @param {number} samples */
   async #tryCodec(index, codec, model, real, n, samples) {
     const { shape } = this.#writer.header;
     const latent = codec.latentOf(shape, 'input');

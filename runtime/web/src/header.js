@@ -1,6 +1,6 @@
 // The header of a stream (BITSTREAM.md, section 6), read and written.
 import { hexadecimal } from './checksum.js';
-import { damaged, readVarint } from './entropy.js';
+import { damaged, readVarint } from './cursor.js';
 import { AetoolError } from './error.js';
 import { Growing, little32 } from './files.js';
 import { product } from './integer_decoder.js';

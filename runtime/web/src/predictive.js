@@ -1,9 +1,10 @@
 // Linear prediction of integers: BITSTREAM.md, section 7.
-import { coderOf, damaged, EntropyTable, PRECISION_TOTAL } from './entropy.js';
+import { damaged } from './cursor.js';
+import { coderOf, EntropyTable, PRECISION_TOTAL } from './entropy.js';
 import { Growing } from './files.js';
 import { product } from './integer_decoder.js';
 import { shifted } from './step_checker.js';
-/** @import { Cursor } from './entropy.js' */
+/** @import { Cursor } from './cursor.js' */
 /** @import { Compression } from './compression.js' */
 
 export const MOST_STEP = 2 ** 21 - 1;

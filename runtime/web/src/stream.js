@@ -1,6 +1,6 @@
 // The stream: header, chunks, end (BITSTREAM.md, sections 5 and 6). Read strictly, a chunk at a time, in bounded memory.
 import { crc32 } from './checksum.js';
-import { Cursor, damaged } from './entropy.js';
+import { Cursor, damaged } from './cursor.js';
 import { Growing, little32 } from './files.js';
 import { fromMemory, readHeader, SAMPLES, SourceReader, writeHeader } from './header.js';
 import { product } from './integer_decoder.js';
@@ -39,7 +39,8 @@ export class Scaling {
   }
 }
 
-/** @param {ArrayBufferLike} buffer @param {number} offset @param {SampleType} type @returns {{get: (i: number) => number, set: (i: number, value: number) => void}} */
+/** @typedef {{get: (i: number) => number, set: (i: number, value: number) => void}} Access */
+/** @param {ArrayBufferLike} buffer @param {number} offset @param {SampleType} type @returns {Access} */
 function accessOf(buffer, offset, type) {
   const view = new DataView(buffer, offset);
   switch (type) {

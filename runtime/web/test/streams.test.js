@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
 import { StreamReader } from '../src/index.js';
-import { Cursor } from '../src/entropy.js';
+import { Cursor } from '../src/cursor.js';
 import { fromHex, openVector, readRows, verdictOf } from './vectors.js';
 
 const SHORT = 400;

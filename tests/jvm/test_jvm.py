@@ -12,6 +12,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 JVM = ROOT / "runtime" / "jvm"
+SUITES = ["BundleVectors", "StreamVectors", "Autoencoder", "Compressor", "OrtScan", "Mutation", "Tool"]
 REPORTS = JVM / "target" / "surefire-reports"
 
 pytestmark = pytest.mark.slow
@@ -36,7 +37,7 @@ def built() -> Path:
     return JVM / "target"
 
 
-@pytest.mark.parametrize("suite", ["BundleVectors", "StreamVectors", "Autoencoder", "Compressor", "OrtScan", "Mutation", "Tool"])
+@pytest.mark.parametrize("suite", SUITES)
 def test_every_suite_ran_whole(built: Path, suite: str) -> None:
     report = (built / "surefire-reports" / f"io.aetool.{suite}Test.txt").read_text("utf-8")
     counts = re.search(r"Tests run: (\d+), Failures: 0, Errors: 0, Skipped: 0", report)

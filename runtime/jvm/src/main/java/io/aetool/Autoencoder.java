@@ -170,7 +170,12 @@ public final class Autoencoder implements AutoCloseable {
         byte[] graph = bundle.read(artifact.path);
         if (artifact.format.equals("onnx")) OnnxScan.refuseExternalData(graph, artifact.path);
         if (artifact.format.equals("ort")) OrtScan.refuseExternalData(graph, artifact.path);
-        return new GraphSession(graph, artifact, options.threads, options.setup);
+        try {
+            return new GraphSession(graph, artifact, options.threads, options.setup);
+        } catch (LinkageError error) { // no such class, or its native library cannot be loaded
+            String hint = "add com.microsoft.onnxruntime:onnxruntime or onnxruntime-android";
+            throw Refusal.UNAVAILABLE.because("no ONNX Runtime: " + hint + ": " + error);
+        }
     }
 
     /** Something that is done with a graph. */

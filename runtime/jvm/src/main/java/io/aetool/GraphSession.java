@@ -28,8 +28,6 @@ final class GraphSession implements AutoCloseable {
             session = load(graph, threads, setup);
         } catch (OrtException error) {
             throw unavailable(error);
-        } catch (LinkageError error) {
-            throw Refusal.UNAVAILABLE.because("no ONNX Runtime: add com.microsoft.onnxruntime:onnxruntime or onnxruntime-android: " + error);
         }
     }
 

@@ -27,7 +27,8 @@ public final class StreamHeader {
     public static StreamHeader of(SampleType type, long... shape) {
         long values = 1;
         for (long size : shape) {
-            if (size < 1 || values * Math.min(size, MOST_VALUES + 1) > MOST_VALUES) throw Refusal.INPUT.because("samples of a size out of range");
+            boolean fits = size >= 1 && size <= MOST_VALUES && values * size <= MOST_VALUES;
+            if (!fits) throw Refusal.INPUT.because("samples of a size out of range");
             values *= size;
         }
         if (shape.length < 1 || shape.length > 7) throw Refusal.INPUT.because("samples have 1 to 7 dimensions");

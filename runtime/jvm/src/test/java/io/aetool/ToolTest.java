@@ -7,6 +7,11 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import java.io.ByteArrayInputStream;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
+import java.io.InputStream;
+import java.io.OutputStream;
+import java.lang.reflect.Method;
+import java.net.URL;
+import java.net.URLClassLoader;
 import org.junit.jupiter.api.Test;
 
 /** The program: standard input to standard output. */
@@ -41,5 +46,23 @@ class ToolTest {
         run(1, new byte[0], "compress", BARE, "--max-error", "much");
         run(1, new byte[0], "decompress", "missing.aepkg");
         run(1, new byte[] {1, 2, 3}, "decompress", BARE);
+    }
+
+    /** The same classes where no ONNX Runtime is. */
+    @Test
+    void withoutOnnxRuntimeStreamsAreReadAndGraphsRefused() throws Exception {
+        URL[] classes = {Tool.class.getProtectionDomain().getCodeSource().getLocation()};
+        try (URLClassLoader alone = new URLClassLoader(classes, ClassLoader.getPlatformClassLoader())) {
+            Method tool = alone.loadClass("io.aetool.Tool")
+                    .getDeclaredMethod("run", String[].class, InputStream.class, OutputStream.class);
+            tool.setAccessible(true);
+            byte[] stream = run(0, new byte[400], "compress", BARE, "--max-error", "0");
+            ByteArrayOutputStream out = new ByteArrayOutputStream();
+            assertEquals(0, tool.invoke(null, new String[] {"decompress", BARE}, new ByteArrayInputStream(stream), out));
+            assertEquals(400, out.size());
+            String[] selfTest = {"selftest", Vectors.bundle("encoder").toString()};
+            assertEquals(1, tool.invoke(null, selfTest, new ByteArrayInputStream(stream), out));
+            assertTrue(out.toString("UTF-8").contains("no ONNX Runtime"));
+        }
     }
 }

@@ -7,7 +7,10 @@ with -O2 for each processor; its golden test must return 0 on the emulated board
 needs more than the same program without it (so the compiler's own routines count where they are used), RAM what static
 memory the generated code has; input and output are the caller's, and the stack is not in it. Instructions are counted
 by the emulator's clock, one nanosecond each (-icount shift=0), read through SysTick, so they are exact to two of its
-ticks (40 to 63 ns each). Emulated processors have no pipeline: instructions are not cycles.
+ticks (40 to 63 ns each). Emulated processors have no pipeline: instructions are not cycles. Where the package
+tflite-micro is installed (pip install --pre tflite-micro), the arena that TensorFlow Lite Micro takes for the same graph
+stands beside: on x86-64, where its records are larger than on a Cortex-M, and with the input and output, which are the
+caller's here.
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ import json
 import re
 import shutil
 import subprocess
+import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,8 +29,13 @@ import click
 
 HERE = Path(__file__).parent
 RESULTS, SOURCES = HERE / "results", HERE / "cortex_m"
-COLUMNS = ("model", "processor", "flash", "of which constants", "RAM", "instructions")
+COLUMNS = ("model", "processor", "flash", "of which constants", "RAM", "instructions", "TFLM arena on x86-64")
 SECONDS = 60
+MICRO = """
+import sys
+from tflite_micro.python.tflite_micro import runtime
+runtime.Interpreter.from_file(sys.argv[1], arena_size=8_000_000).print_allocations()
+"""
 
 
 @dataclass(frozen=True)
@@ -76,7 +85,22 @@ def measure(path: Path) -> list[dict[str, Any]]:
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary) / "code"
         program = write_c(open_bundle(path), folder)
-        return [_on(board, program, folder) for board in BOARDS]
+        told = {"TFLM arena on x86-64": _micro_arena(path, Path(temporary))}
+        return [_on(board, program, folder) | told for board in BOARDS]
+
+
+def _micro_arena(path: Path, folder: Path) -> int | str:
+    """Bytes that TensorFlow Lite Micro takes; "" where it is not here."""
+    from aetool_exporters.tflite.extraction import extract
+    from aetool_runtime import open_bundle
+
+    bundle = open_bundle(path)
+    file = next(met.path for met in bundle.manifest.artifacts if (met.format, met.precision) == ("tflite", "int8"))
+    graph = folder / "encode.tflite"
+    graph.write_bytes(extract(bundle.read(file), "encode"))
+    done = subprocess.run([sys.executable, "-c", MICRO, str(graph)], capture_output=True, text=True, check=False)
+    met = re.search(r"allocation total (\d+) bytes", done.stdout + done.stderr)
+    return int(met[1]) if met else ""
 
 
 def _on(board: Board, program: Any, folder: Path) -> dict[str, Any]:

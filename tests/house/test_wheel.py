@@ -101,6 +101,7 @@ CONTENTS = [
     "aetool/presets/dense.toml",
     "aetool/presets/conv1d.toml",
     "aetool/presets/conv2d.toml",
+    "aetool_exporters/c/kernels/conv_2d.c",
     "aetool/data/builtin/ecg.npy",
     "aetool/data/builtin/ATTRIBUTION.md",
 ]

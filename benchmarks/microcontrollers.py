@@ -8,9 +8,9 @@ needs more than the same program without it (so the compiler's own routines coun
 memory the generated code has; input and output are the caller's, and the stack is not in it. Instructions are counted
 by the emulator's clock, one nanosecond each (-icount shift=0), read through SysTick, so they are exact to two of its
 ticks (40 to 63 ns each). Emulated processors have no pipeline: instructions are not cycles. Where the package
-tflite-micro is installed (pip install --pre tflite-micro), the arena that TensorFlow Lite Micro takes for the same graph
-stands beside: on x86-64, where its records are larger than on a Cortex-M, and with the input and output, which are the
-caller's here.
+tflite-micro is installed (pip install --pre tflite-micro), the arena that TensorFlow Lite Micro takes for the same
+graph stands beside: on x86-64, where its records are larger than on a Cortex-M, and with the input and output, which
+are the caller's here.
 """
 
 from __future__ import annotations

@@ -15,6 +15,7 @@
 #include "aetool/elements.hpp"
 #include "aetool/onnx_scan.hpp"
 #include "aetool/onnxruntime.hpp"
+#include "aetool/ort_scan.hpp"
 
 namespace aetool {
 
@@ -121,7 +122,11 @@ private:
 
     Session load(const Artifact& artifact) const {
         const Bytes graph = bundle_->read(artifact.path);
-        if (artifact.format == "onnx") refuse_external_data(graph, artifact.path);
+        if (artifact.format == "ort") {
+            refuse_tensors_elsewhere(graph, artifact.path);
+        } else {
+            refuse_external_data(graph, artifact.path);
+        }
         return Session(OnnxRuntime::load(options_.onnxruntime), graph, artifact, options_.threads);
     }
 

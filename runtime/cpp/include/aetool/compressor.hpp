@@ -136,8 +136,8 @@ private:
     }
 
     bool all_on_grid(const std::vector<double>& real) const {
-        const double most = static_cast<double>(scaling_.high) * scaling_.grid;
-        return std::all_of(real.begin(), real.end(), [&](double value) { return std::isfinite(value) && std::fabs(value) <= most; });
+        const double least = static_cast<double>(scaling_.low) * scaling_.grid, most = static_cast<double>(scaling_.high) * scaling_.grid;
+        return std::all_of(real.begin(), real.end(), [&](double value) { return value >= least && value <= most; });  // NaN is not
     }
 
     const Quality* target() const {
@@ -177,8 +177,9 @@ private:
         if (step != 0) {
             std::vector<std::int32_t> residual(n.size());
             for (std::size_t i = 0; i < n.size(); ++i) {
-                const std::int64_t off = n[i] - made.n[i];
-                residual[i] = static_cast<std::int32_t>(off >= 0 ? (off + step / 2) / step : -((-off + step / 2) / step));
+                const std::int64_t off = n[i] - made.n[i], u = off >= 0 ? (off + step / 2) / step : -((-off + step / 2) / step);
+                if (u < -detail::value_limit || u >= detail::value_limit) return std::nullopt;  // not codable: another path will do
+                residual[i] = static_cast<std::int32_t>(u);
                 made.n[i] = scaling_.clamp(made.n[i] + step * residual[i]);
             }
             append(made.payload, compression_->coder.encode(residual, {1, residual.size(), 1}, compression_->residual));

@@ -406,7 +406,6 @@ private:
     }
 
     void finish() {
-        done_ = true;
         if (seen_.empty()) throw Error(Refusal::damaged, "a stream without a chunk");
         if (header_.picture) {
             const Picture& picture = *header_.picture;
@@ -427,6 +426,7 @@ private:
             if (in_.u32() != bytes || in_.u8() != 1) wrong_index();
         }
         if (!in_.at_end()) throw Error(Refusal::damaged, "bytes behind the end");
+        done_ = true;
     }
 
     [[noreturn]] static void wrong_index() { throw Error(Refusal::damaged, "an index that does not fit the chunks"); }

@@ -22,7 +22,7 @@ from aetool_runtime.compression.description import Range
 
 __all__ = ["MARGIN", "Precision", "bits_of", "passes_on", "precisions"]
 
-MARGIN = 2.0  # ranges are so much wider than what calibration met: a window beyond them is spoilt, a bit less is not missed
+MARGIN = 2.0  # ranges are so much wider than what calibration met: a window beyond them is spoilt
 _WIDEST, _NARROWEST = 15, 11
 _TABLE_BITS, _LAST_TABLE_BITS = 11, 14
 _ACCUMULATOR_BITS = 31

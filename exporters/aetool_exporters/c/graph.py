@@ -87,7 +87,7 @@ class Operation:
 
 @dataclass(frozen=True)
 class Graph:
-    """A signature's graph: operations in the order in which they run."""
+    """A signature's graph: operations in the order in which they run; a tensor that has two names counts once."""
 
     inputs: tuple[Tensor, ...]
     outputs: tuple[Tensor, ...]
@@ -122,9 +122,8 @@ def read_graph(data: bytes) -> Graph:
     entry = model.signatureDefs[0] if model.signatureDefs else None
     inputs = [int(part.tensorIndex) for part in entry.inputs] if entry else list(map(int, subgraph.inputs))
     outputs = [int(part.tensorIndex) for part in entry.outputs] if entry else list(map(int, subgraph.outputs))
-    graph = Graph(
-        tuple(tensors[index] for index in inputs), tuple(tensors[index] for index in outputs), tuple(operations)
-    )
+    made = dict.fromkeys(tensors[index] for index in outputs)
+    graph = Graph(tuple(tensors[index] for index in inputs), tuple(made), tuple(operations))
     _check_edges(graph)
     return graph
 
@@ -156,6 +155,14 @@ def _operation(model: Any, tensors: list[Tensor], place: int, found: Any) -> Ope
 
 
 def _check_edges(graph: Graph) -> None:
+    made = {operation.output for operation in graph.operations}
+    if not made.issuperset(graph.outputs):
+        raise UnsupportedOperatorError(
+            "the graph returns what it was given, or a constant",
+            where=", ".join(tensor.name for tensor in graph.outputs if tensor not in made),
+            expected="outputs that are computed",
+            hint="export an encoder with a layer",
+        )
     for tensor in (*graph.inputs, *graph.outputs):
         if tensor.dtype != "int8" or len(tensor.scales) != 1:
             raise UnsupportedOperatorError(

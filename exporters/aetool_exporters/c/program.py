@@ -158,7 +158,7 @@ class CProgram:
         for name, tensor in self._ends:
             prefix = f"#define {upper}_{name.upper()}"
             sizes = " x ".join(map(str, tensor.shape))
-            macros += f"{prefix}_SIZE {tensor.size} /* {sizes}, the last index fastest */\n"
+            macros += f"{prefix}_SIZE {tensor.size} /* {_quoted(tensor.name)}: {sizes}, the last index fastest */\n"
             macros += f"{prefix}_SCALE {float(tensor.scale)!r}f\n{prefix}_ZERO_POINT ({tensor.zero_point})\n"
         macros += f"#define {upper}_ARENA_SIZE {self.arena}\n"
         call = f"{self.name}_{self.function}({self._signature})"
@@ -177,6 +177,11 @@ class CProgram:
             name=self.name, function=self.function, cases=len(golden.given), arrays=arrays, buffers=buffers,
             arguments=", ".join(arguments), checks=checks.rstrip(),
         )  # fmt: skip
+
+
+def _quoted(name: str) -> str:
+    """A tensor's name within a comment."""
+    return re.sub(r"[^\w/ .:-]", "_", name, flags=re.ASCII)
 
 
 def make_program(data: bytes, name: str, signature: str = "encode") -> CProgram:

@@ -95,6 +95,17 @@ def test_close_to_the_kernels_of_the_desktop_which_round_once_where_these_round_
 
 
 @needs_compiler
+def test_several_outputs_each_once(tmp_path: Path) -> None:
+    """The latent is the mean, under another name."""
+    program = make_program(file("variational"), "variational")
+    write(program, tmp_path)
+    header = (tmp_path / "variational.h").read_text()
+    assert "(const int8_t *input, int8_t *output0, int8_t *output1)" in header
+    assert "_OUTPUT1_SIZE 3 /* encode/" in header
+    assert golden_result(program, tmp_path) == 0
+
+
+@needs_compiler
 def test_the_golden_test_can_fail(tmp_path: Path) -> None:
     program = make_program(file("conv_1d"), "conv_1d")
     write(program, tmp_path)

@@ -30,8 +30,8 @@ from numpy.typing import NDArray
 
 from aetool_exporters.compression.fitting import fit_model
 from aetool_exporters.compression.fitting_residual import fit_residual_model
-from aetool_runtime.compression.coding import Coder, _payload, _plan  # the bound, without lanes
 from aetool_runtime.compression.description import EntropyModel, EntropyTable
+from aetool_runtime.compression.entropy.coding import Coder, _payload, _plan  # the bound, without lanes
 
 RESULTS = Path(__file__).parent / "results"
 SIZES = (1 << 15, 1 << 20)

@@ -10,10 +10,10 @@ from functools import cache
 from pathlib import Path
 
 from aetool_runtime.bundle import open_bundle
-from aetool_runtime.compression.chunk import chunk_crc
 from aetool_runtime.compression.decompressor import Decompressor
 from aetool_runtime.compression.fields import Cursor
-from aetool_runtime.compression.header import Header, format_header
+from aetool_runtime.compression.framing.chunk import chunk_crc
+from aetool_runtime.compression.framing.header import Header, format_header
 from aetool_runtime.compression.varints import format_varint
 from aetool_runtime.errors import AetoolError, IntegrityError, VersionError
 

@@ -12,7 +12,7 @@ from aetool.compressing.form import Form, format_form, parse_form
 from aetool.compressing.numbers import Wanted, back_to, narrowed
 from aetool.compressing.placing import Placement, place
 from aetool.compressing.tiles import Mosaic, cut
-from aetool_runtime.compression.header import Header, Picture
+from aetool_runtime.compression.framing.header import Header, Picture
 from aetool_runtime.errors import InputError, InterruptedRun, UsageError
 
 PLACES = {

@@ -16,7 +16,7 @@ from aetool.compressing.held_out import in_own_type
 from aetool.compressing.own_curves import alone
 from aetool.compressing.recall import NeighborJudge, quantizer_curves, recall_at
 from aetool.compressing.rivals import RIVALS, rival_curves
-from aetool_runtime.compression.coding import Coder
+from aetool_runtime.compression.entropy.coding import Coder
 from aetool_runtime.errors import InputError
 
 ERRORS = (8.0, 4.0, 2.0, 1.0, 0.5)

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from aetool_runtime.compression.coding import Coder
 from aetool_runtime.compression.description import Compression
+from aetool_runtime.compression.entropy.coding import Coder
 
 __all__ = ["coded_rows"]
 

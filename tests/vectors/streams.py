@@ -11,15 +11,15 @@ from typing import Any
 import numpy as np
 
 from aetool_runtime.bundle import Bundle
-from aetool_runtime.compression import predictive
-from aetool_runtime.compression.chunk import FIRST_CODEC, PREDICTIVE, STORED, Body, chunk_crc, content_crc
 from aetool_runtime.compression.codecs import scaling_of
 from aetool_runtime.compression.decoding import ChunkDecoder
 from aetool_runtime.compression.fields import Cursor
-from aetool_runtime.compression.header import Grid, Header, Picture, format_header, parse_header
-from aetool_runtime.compression.prediction import Predictor
+from aetool_runtime.compression.framing.chunk import FIRST_CODEC, PREDICTIVE, STORED, Body, chunk_crc, content_crc
+from aetool_runtime.compression.framing.header import Grid, Header, Picture, format_header, parse_header
+from aetool_runtime.compression.framing.stream import StreamWriter
+from aetool_runtime.compression.prediction import predictive
+from aetool_runtime.compression.prediction.predictors import Predictor
 from aetool_runtime.compression.reading import read_compression
-from aetool_runtime.compression.stream import StreamWriter
 from aetool_runtime.compression.varints import format_varint
 
 __all__ = ["stream_rows"]

@@ -21,8 +21,8 @@ from aetool_exporters.compression.subject import Fold, Subject
 from aetool_exporters.compression.verdict import changed, compare, told
 from aetool_exporters.reference import Reference
 from aetool_exporters.request import Exported
-from aetool_runtime.compression.coding import Coder
 from aetool_runtime.compression.description import Codec, Compression
+from aetool_runtime.compression.entropy.coding import Coder
 from aetool_runtime.compression.reading import format_compression
 from aetool_runtime.errors import UsageError
 from aetool_runtime.specs import Array, Artifact

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from aetool_exporters.compression.fitting_neighbors import fit_neighbors
 from aetool_exporters.compression.fitting_pool import Fit, join_fits, pool_tables
 from aetool_exporters.compression.fitting_sets import fit_sets
-from aetool_runtime.compression.coding import Coder
 from aetool_runtime.compression.description import EntropyModel, EntropyTable
+from aetool_runtime.compression.entropy.coding import Coder
 
 __all__ = ["SETS", "fit_model", "fit_models", "join_fits"]
 

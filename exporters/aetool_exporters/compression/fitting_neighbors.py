@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aetool_exporters.compression.fitting_pool import Fit, Histogram
-from aetool_runtime.compression.assignment import activity_of
 from aetool_runtime.compression.description import EntropyModel
+from aetool_runtime.compression.entropy.assignment import activity_of
 
 __all__ = ["fit_neighbors"]
 

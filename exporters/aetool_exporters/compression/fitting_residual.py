@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aetool_exporters.compression.fitting_tables import MAX_VALUES, table_of
-from aetool_runtime.compression.assignment import Assignment, Layout
 from aetool_runtime.compression.description import EntropyModel, EntropyTable
+from aetool_runtime.compression.entropy.assignment import Assignment, Layout
 
 __all__ = ["fit_residual_model"]
 

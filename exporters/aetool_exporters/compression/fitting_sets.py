@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 
 from aetool_exporters.compression.fitting_pool import Fit, Histogram
 from aetool_exporters.compression.fitting_tables import table_of
-from aetool_runtime.compression.assignment import Assignment, Layout, sets_of_positions
 from aetool_runtime.compression.description import EntropyModel, EntropyTable
+from aetool_runtime.compression.entropy.assignment import Assignment, Layout, sets_of_positions
 
 __all__ = ["fit_sets"]
 

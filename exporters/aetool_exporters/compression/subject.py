@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from aetool_exporters.compression.nodes import Floats
 from aetool_runtime.compression.codecs import CodecRunner
-from aetool_runtime.compression.coding import Coder
 from aetool_runtime.compression.description import Codec, Compression, Quality
+from aetool_runtime.compression.entropy.coding import Coder
 from aetool_runtime.specs import Array
 
 __all__ = ["Fold", "Subject", "entropy"]

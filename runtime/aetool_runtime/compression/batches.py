@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from aetool_runtime.compression.header import DTYPES
+from aetool_runtime.compression.framing.header import DTYPES
 from aetool_runtime.errors import InputError
 from aetool_runtime.specs import Array
 

@@ -9,14 +9,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from aetool_runtime.compression.chunk import FIRST_CODEC, PREDICTIVE, STORED, Body, content_crc
 from aetool_runtime.compression.codecs import CodecRunner, scaling_of
 from aetool_runtime.compression.decoding import MAX_STEP, ChunkDecoder, counted, values_of
 from aetool_runtime.compression.description import Quality
-from aetool_runtime.compression.fitting_predictors import estimated_bits
-from aetool_runtime.compression.forms import encode_best, reconstructed
+from aetool_runtime.compression.framing.chunk import FIRST_CODEC, PREDICTIVE, STORED, Body, content_crc
+from aetool_runtime.compression.framing.header import Header
 from aetool_runtime.compression.goals import Bounded, Goal, high_rate
-from aetool_runtime.compression.header import Header
+from aetool_runtime.compression.prediction.fitting import estimated_bits
+from aetool_runtime.compression.prediction.forms import encode_best, reconstructed
 from aetool_runtime.compression.varints import format_varint
 from aetool_runtime.errors import ManifestError
 from aetool_runtime.specs import Array

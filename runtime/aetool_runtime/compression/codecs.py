@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from aetool_runtime.compression.decoder import IntegerDecoder
 from aetool_runtime.compression.description import Codec, Compression, Convolution, Crop, Dense, Quality
-from aetool_runtime.compression.header import Header
+from aetool_runtime.compression.framing.header import Header
 
 __all__ = ["CodecRunner", "Scaling", "scaling_of"]
 

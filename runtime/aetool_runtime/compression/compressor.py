@@ -19,13 +19,13 @@ from aetool_runtime.autoencoder import Autoencoder
 from aetool_runtime.bundle import Bundle, open_bundle
 from aetool_runtime.compression.batches import as_stream_type, chunks_of
 from aetool_runtime.compression.choosing_paths import ChunkEncoder, Encoded
-from aetool_runtime.compression.chunk import FIRST_CODEC, PREDICTIVE, STORED
 from aetool_runtime.compression.decoding import ChunkDecoder
+from aetool_runtime.compression.framing.chunk import FIRST_CODEC, PREDICTIVE, STORED
+from aetool_runtime.compression.framing.header import MAX_VALUES, Header, Picture
+from aetool_runtime.compression.framing.stream import StreamWriter
 from aetool_runtime.compression.goals import Bounded, grid_for, read_goal
-from aetool_runtime.compression.header import MAX_VALUES, Header, Picture
 from aetool_runtime.compression.pictures import cut
 from aetool_runtime.compression.reading import read_compression
-from aetool_runtime.compression.stream import StreamWriter
 from aetool_runtime.errors import InputError, UsageError
 from aetool_runtime.specs import Array, format_shape
 

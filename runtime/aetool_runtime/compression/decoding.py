@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from aetool_runtime.compression import predictive
-from aetool_runtime.compression.chunk import FIRST_CODEC, PREDICTIVE, STORED, Body, check_content
 from aetool_runtime.compression.codecs import CodecRunner, Scaling, scaling_of
-from aetool_runtime.compression.coding import Coder
 from aetool_runtime.compression.description import Compression
+from aetool_runtime.compression.entropy.coding import Coder
 from aetool_runtime.compression.fields import Cursor
-from aetool_runtime.compression.header import Header
+from aetool_runtime.compression.framing.chunk import FIRST_CODEC, PREDICTIVE, STORED, Body, check_content
+from aetool_runtime.compression.framing.header import Header
+from aetool_runtime.compression.prediction import predictive
 from aetool_runtime.specs import Array
 
 __all__ = ["MAX_STEP", "ChunkDecoder", "counted", "values_of"]

@@ -11,8 +11,8 @@ from typing import BinaryIO
 
 from aetool_runtime.bundle import Bundle, open_bundle
 from aetool_runtime.compression.decoding import ChunkDecoder
+from aetool_runtime.compression.framing.reader import StreamReader
 from aetool_runtime.compression.pictures import join
-from aetool_runtime.compression.reader import StreamReader
 from aetool_runtime.compression.reading import read_compression
 from aetool_runtime.errors import InputError, UsageError
 from aetool_runtime.specs import Array

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aetool_runtime.compression.description import Compression
-from aetool_runtime.compression.header import Grid
+from aetool_runtime.compression.framing.header import Grid
 from aetool_runtime.errors import UsageError
 from aetool_runtime.specs import Array
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from aetool_runtime.compression.header import Picture
+from aetool_runtime.compression.framing.header import Picture
 from aetool_runtime.errors import InputError, UsageError
 from aetool_runtime.specs import Array
 

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from aetool_exporters.compression.fitting import fit_model, fit_models, join_fits
 from aetool_exporters.compression.fitting_residual import fit_residual_model
 from aetool_exporters.compression.fitting_tables import MAX_VALUES, table_of, table_of_counts
-from aetool_runtime.compression.coding import Coder
 from aetool_runtime.compression.description import EntropyModel, EntropyTable
+from aetool_runtime.compression.entropy.coding import Coder
 
 CHANNELS = 6
 

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from tests.runtime.compression.made import laplace_table, selector_tables
 from tests.runtime.compression.slow_coder import decode_slowly
 
-from aetool_runtime.compression import assignment, coding, rans, tables
-from aetool_runtime.compression.coding import Coder
 from aetool_runtime.compression.description import EntropyModel, EntropyTable
+from aetool_runtime.compression.entropy import assignment, coding, rans, tables
+from aetool_runtime.compression.entropy.coding import Coder
 from aetool_runtime.compression.varints import format_varint, parse_varint
 from aetool_runtime.errors import AetoolError, DamagedStreamError
 
@@ -129,7 +129,7 @@ def test_blocks_meet_where_many_values_are_cut(monkeypatch: pytest.MonkeyPatch) 
         ("raw_bits._BLOCK", 33),
         ("set_choice._VALUES", 50),
     ):
-        monkeypatch.setattr(f"aetool_runtime.compression.{name}", size)
+        monkeypatch.setattr(f"aetool_runtime.compression.entropy.{name}", size)
     for model in ("sets of 3 positions", "sets, raw bits", "neighbors"):
         both_ways(values_of((11, 7, 3), 40), model)
 

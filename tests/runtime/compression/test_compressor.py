@@ -17,8 +17,8 @@ from tests.runtime.compression.streams import SIGNALS
 from aetool_runtime import Autoencoder, Compressor, Decompressor
 from aetool_runtime.bundle import Bundle, open_bundle
 from aetool_runtime.compression.choosing_paths import ChunkEncoder
+from aetool_runtime.compression.framing.header import Header
 from aetool_runtime.compression.goals import Bounded, Traded
-from aetool_runtime.compression.header import Header
 from aetool_runtime.errors import InputError, UsageError
 
 INTEGERS = ["uint8", "int8", "uint16", "int16", "int32"]

@@ -18,11 +18,11 @@ from tests.runtime.compression.made import bare
 from tests.runtime.compression.streams import SIGNALS
 
 from aetool_exporters.compression.fitting_residual import fit_residual_model
-from aetool_runtime.compression import predictive
-from aetool_runtime.compression.coding import Coder
+from aetool_runtime.compression.entropy.coding import Coder
 from aetool_runtime.compression.fields import Cursor
-from aetool_runtime.compression.forms import encode_best, reconstructed
-from aetool_runtime.compression.prediction import LIMIT, Predictor, residuals, restore
+from aetool_runtime.compression.prediction import predictive
+from aetool_runtime.compression.prediction.forms import encode_best, reconstructed
+from aetool_runtime.compression.prediction.predictors import LIMIT, Predictor, residuals, restore
 from aetool_runtime.errors import DamagedStreamError
 
 TABLES, MODEL = fit_residual_model()

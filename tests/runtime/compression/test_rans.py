@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from tests.runtime.compression.made import laplace_table, residual_model, selector_tables
 
-from aetool_runtime.compression.coding import Coder
 from aetool_runtime.compression.description import EntropyModel, EntropyTable
-from aetool_runtime.compression.rans import Dealing, encode_lanes, open_lanes
-from aetool_runtime.compression.tables import TableSet
+from aetool_runtime.compression.entropy.coding import Coder
+from aetool_runtime.compression.entropy.rans import Dealing, encode_lanes, open_lanes
+from aetool_runtime.compression.entropy.tables import TableSet
 
 
 @pytest.mark.parametrize(

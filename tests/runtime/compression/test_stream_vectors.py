@@ -17,8 +17,8 @@ from tests.vectors.streams import stream_rows
 
 from aetool_runtime import Decompressor
 from aetool_runtime.bundle import open_bundle
-from aetool_runtime.compression.chunk import FIRST_CODEC
 from aetool_runtime.compression.fields import Cursor
+from aetool_runtime.compression.framing.chunk import FIRST_CODEC
 from aetool_runtime.errors import DamagedStreamError, TruncatedError, VersionError, WrongBundleError
 
 REFUSALS = {

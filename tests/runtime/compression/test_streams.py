@@ -18,12 +18,12 @@ from hypothesis import strategies as st
 from tests.runtime.compression.streams import SIGNALS
 
 from aetool_runtime.bundle import Bundle
-from aetool_runtime.compression.chunk import chunk_crc
 from aetool_runtime.compression.compressor import Compressor
 from aetool_runtime.compression.decompressor import Decompressor
 from aetool_runtime.compression.fields import Cursor
-from aetool_runtime.compression.header import Grid, Header, Picture, format_header, parse_header
-from aetool_runtime.compression.stream import StreamWriter
+from aetool_runtime.compression.framing.chunk import chunk_crc
+from aetool_runtime.compression.framing.header import Grid, Header, Picture, format_header, parse_header
+from aetool_runtime.compression.framing.stream import StreamWriter
 from aetool_runtime.errors import (
     AetoolError,
     DamagedStreamError,

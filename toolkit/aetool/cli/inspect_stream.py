@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from aetool.cli.output import emit_json, next_step, table
-from aetool_runtime.compression.header import MAGIC, Header
+from aetool_runtime.compression.framing.header import MAGIC, Header
 
 if TYPE_CHECKING:
     from aetool.compressing.anatomy import Anatomy, Part

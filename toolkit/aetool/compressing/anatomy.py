@@ -10,11 +10,11 @@ from types import SimpleNamespace
 from typing import Any, BinaryIO, cast
 
 from aetool_runtime import Decompressor
-from aetool_runtime.compression.chunk import FIRST_CODEC, PREDICTIVE, STORED, Body
 from aetool_runtime.compression.decoding import ChunkDecoder
 from aetool_runtime.compression.fields import Cursor, Source
-from aetool_runtime.compression.header import Header, format_header, parse_header
-from aetool_runtime.compression.reader import Chunk, StreamReader
+from aetool_runtime.compression.framing.chunk import FIRST_CODEC, PREDICTIVE, STORED, Body
+from aetool_runtime.compression.framing.header import Header, format_header, parse_header
+from aetool_runtime.compression.framing.reader import Chunk, StreamReader
 
 __all__ = ["Anatomy", "Part", "dissect"]
 

@@ -16,7 +16,7 @@ from aetool.compressing.placing import place
 from aetool.compressing.tiles import cut, tile_shape
 from aetool.data.source import Source
 from aetool_runtime.compression.description import Compression
-from aetool_runtime.compression.header import Picture
+from aetool_runtime.compression.framing.header import Picture
 from aetool_runtime.specs import Array
 
 __all__ = ["array_content", "batch_rows", "write_npy", "write_npz", "write_raw"]

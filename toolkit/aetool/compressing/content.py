@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from aetool.compressing.form import Form
 from aetool.compressing.numbers import Wanted
-from aetool_runtime.compression.header import Picture
+from aetool_runtime.compression.framing.header import Picture
 from aetool_runtime.specs import Array
 
 __all__ = ["Content"]

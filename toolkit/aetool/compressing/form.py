@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
-from aetool_runtime.compression.header import MAX_ATTACHMENT
+from aetool_runtime.compression.framing.header import MAX_ATTACHMENT
 from aetool_runtime.errors import InputError
 
 __all__ = ["Form", "Kind", "format_form", "parse_form"]

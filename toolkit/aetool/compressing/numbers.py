@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from aetool_runtime.compression.batches import as_stream_type
-from aetool_runtime.compression.header import DTYPES
+from aetool_runtime.compression.framing.header import DTYPES
 from aetool_runtime.errors import InputError, UsageError
 from aetool_runtime.specs import Array
 

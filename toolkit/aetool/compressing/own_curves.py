@@ -21,14 +21,14 @@ from aetool_exporters.reference import Reference
 from aetool_runtime import Bundle
 from aetool_runtime.compression.batches import chunks_of
 from aetool_runtime.compression.choosing_paths import ChunkEncoder
-from aetool_runtime.compression.coding import Coder
 from aetool_runtime.compression.decoding import ChunkDecoder
 from aetool_runtime.compression.description import Codec, Compression, EntropyModel
+from aetool_runtime.compression.entropy.coding import Coder
+from aetool_runtime.compression.framing.header import Header
+from aetool_runtime.compression.framing.reader import StreamReader
+from aetool_runtime.compression.framing.stream import StreamWriter
 from aetool_runtime.compression.goals import Bounded, Goal, grid_for, read_goal
-from aetool_runtime.compression.header import Header
-from aetool_runtime.compression.reader import StreamReader
 from aetool_runtime.compression.reading import format_compression
-from aetool_runtime.compression.stream import StreamWriter
 from aetool_runtime.errors import InputError
 from aetool_runtime.specs import Array
 

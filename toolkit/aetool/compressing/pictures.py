@@ -16,7 +16,7 @@ from aetool.compressing.numbers import Wanted
 from aetool.compressing.tiles import cut, tile_shape
 from aetool.data.packages import import_package
 from aetool_runtime.compression.description import Compression
-from aetool_runtime.compression.header import Picture
+from aetool_runtime.compression.framing.header import Picture
 from aetool_runtime.errors import InputError
 from aetool_runtime.specs import Array, format_shape
 

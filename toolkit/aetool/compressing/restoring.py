@@ -20,7 +20,7 @@ from aetool.compressing.sound import write_wav
 from aetool.compressing.tables import write_csv, write_parquet
 from aetool.compressing.tiles import Mosaic
 from aetool_runtime.compression.decoding import ChunkDecoder
-from aetool_runtime.compression.reader import LostChunk, StreamReader
+from aetool_runtime.compression.framing.reader import LostChunk, StreamReader
 from aetool_runtime.errors import InputError, IntegrityError, UsageError
 from aetool_runtime.specs import Array
 

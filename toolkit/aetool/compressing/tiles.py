@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from aetool_runtime.compression.description import Compression
-from aetool_runtime.compression.header import Header, Picture
+from aetool_runtime.compression.framing.header import Header, Picture
 from aetool_runtime.errors import InputError, UsageError
 from aetool_runtime.specs import Array
 

@@ -9,11 +9,11 @@ from typing import BinaryIO
 
 import numpy as np
 
-from aetool_runtime.compression.chunk import MAX_BODY, Body, chunk_crc, parse_body
 from aetool_runtime.compression.decoding import ChunkDecoder
 from aetool_runtime.compression.fields import Source
-from aetool_runtime.compression.header import Header, parse_header
-from aetool_runtime.compression.index import Index, parse_index
+from aetool_runtime.compression.framing.chunk import MAX_BODY, Body, chunk_crc, parse_body
+from aetool_runtime.compression.framing.header import Header, parse_header
+from aetool_runtime.compression.framing.index import Index, parse_index
 from aetool_runtime.errors import IntegrityError, UsageError
 from aetool_runtime.specs import Array
 

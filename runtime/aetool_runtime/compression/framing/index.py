@@ -6,8 +6,8 @@ import zlib
 from array import array
 from collections.abc import Iterator
 
-from aetool_runtime.compression.chunk import MAX_BODY
 from aetool_runtime.compression.fields import Fields
+from aetool_runtime.compression.framing.chunk import MAX_BODY
 from aetool_runtime.compression.varints import format_varint
 
 __all__ = ["Index", "parse_index"]

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from aetool_runtime.compression.assignment import Assignment, Layout
 from aetool_runtime.compression.description import MAX_LANES, EntropyModel, EntropyTable
-from aetool_runtime.compression.rans import Dealing, encode_lanes, open_lanes
-from aetool_runtime.compression.raw_bits import pack_bits, unpack_bits
-from aetool_runtime.compression.value_decoding import Escapes, decode_by_neighbors, decode_by_sets, decode_sets
+from aetool_runtime.compression.entropy.assignment import Assignment, Layout
+from aetool_runtime.compression.entropy.rans import Dealing, encode_lanes, open_lanes
+from aetool_runtime.compression.entropy.raw_bits import pack_bits, unpack_bits
+from aetool_runtime.compression.entropy.value_decoding import Escapes, decode_by_neighbors, decode_by_sets, decode_sets
 from aetool_runtime.compression.varints import format_varint, format_zigzag, parse_varint, parse_zigzag
 from aetool_runtime.errors import AetoolError, DamagedStreamError
 

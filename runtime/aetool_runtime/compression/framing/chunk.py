@@ -6,7 +6,7 @@ import zlib
 from dataclasses import dataclass
 
 from aetool_runtime.compression.fields import Cursor
-from aetool_runtime.compression.header import MAX_VALUES, Header
+from aetool_runtime.compression.framing.header import MAX_VALUES, Header
 from aetool_runtime.compression.varints import format_varint
 from aetool_runtime.errors import DamagedStreamError
 from aetool_runtime.specs import Array

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aetool_runtime.compression.description import EntropyModel, EntropyTable
-from aetool_runtime.compression.rans import Dealing
-from aetool_runtime.compression.set_choice import SetChoice
-from aetool_runtime.compression.tables import TableSet
+from aetool_runtime.compression.entropy.rans import Dealing
+from aetool_runtime.compression.entropy.set_choice import SetChoice
+from aetool_runtime.compression.entropy.tables import TableSet
 
 __all__ = ["Assignment", "Layout", "activity_of", "magnitude", "sets_of_positions"]
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from aetool_runtime.compression.prediction import MAX_ORDER, Predictor
+from aetool_runtime.compression.prediction.predictors import MAX_ORDER, Predictor
 
 __all__ = ["estimated_bits", "fit_predictors"]
 

@@ -10,10 +10,10 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from aetool_runtime.compression.coding import Coder
-from aetool_runtime.compression.fitting_predictors import estimated_bits, fit_predictors
-from aetool_runtime.compression.prediction import LIMIT, residuals
-from aetool_runtime.compression.predictive import MAX_STEP, Form, as_series, encode, lagged
+from aetool_runtime.compression.entropy.coding import Coder
+from aetool_runtime.compression.prediction.fitting import estimated_bits, fit_predictors
+from aetool_runtime.compression.prediction.predictive import MAX_STEP, Form, as_series, encode, lagged
+from aetool_runtime.compression.prediction.predictors import LIMIT, residuals
 
 __all__ = ["encode_best", "reconstructed"]
 

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aetool_runtime.compression.description import PRECISION
-from aetool_runtime.compression.tables import TableSet
+from aetool_runtime.compression.entropy.tables import TableSet
 from aetool_runtime.errors import DamagedStreamError
 
 __all__ = ["FINAL_STATE", "Dealing", "Reader", "encode_lanes", "open_lanes"]

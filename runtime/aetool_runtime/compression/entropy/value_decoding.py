@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from aetool_runtime.compression.assignment import Assignment, Layout, magnitude
-from aetool_runtime.compression.rans import Dealing, Reader
+from aetool_runtime.compression.entropy.assignment import Assignment, Layout, magnitude
+from aetool_runtime.compression.entropy.rans import Dealing, Reader
 from aetool_runtime.errors import DamagedStreamError
 
 __all__ = ["Escapes", "decode_by_neighbors", "decode_by_sets", "decode_sets"]

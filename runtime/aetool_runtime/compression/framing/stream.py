@@ -6,9 +6,9 @@ from typing import BinaryIO
 
 import numpy as np
 
-from aetool_runtime.compression.chunk import MAX_BODY, STORED, Body, chunk_crc, content_crc, format_body
-from aetool_runtime.compression.header import Header, format_header
-from aetool_runtime.compression.index import Index
+from aetool_runtime.compression.framing.chunk import MAX_BODY, STORED, Body, chunk_crc, content_crc, format_body
+from aetool_runtime.compression.framing.header import Header, format_header
+from aetool_runtime.compression.framing.index import Index
 from aetool_runtime.compression.varints import format_varint
 from aetool_runtime.specs import Array
 

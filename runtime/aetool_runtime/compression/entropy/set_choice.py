@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from aetool_runtime.compression.cheapest_path import cheapest_path
 from aetool_runtime.compression.description import EntropyModel, EntropyTable
+from aetool_runtime.compression.entropy.cheapest_path import cheapest_path
 
 __all__ = ["SetChoice", "code_lengths"]
 

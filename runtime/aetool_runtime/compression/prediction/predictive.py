@@ -12,11 +12,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from aetool_runtime.compression.coding import Coder
 from aetool_runtime.compression.description import EntropyModel, EntropyTable
+from aetool_runtime.compression.entropy.coding import Coder
 from aetool_runtime.compression.fields import Cursor
-from aetool_runtime.compression.own_table import format_table, own_bytes, own_table, parse_table
-from aetool_runtime.compression.prediction import LIMIT, MAX_ORDER, Predictor, residuals, restore
+from aetool_runtime.compression.prediction.own_table import format_table, own_bytes, own_table, parse_table
+from aetool_runtime.compression.prediction.predictors import LIMIT, MAX_ORDER, Predictor, residuals, restore
 from aetool_runtime.compression.varints import format_varint, format_zigzag
 
 __all__ = ["MAX_STEP", "Form", "as_series", "decode", "encode", "lagged"]

@@ -27,8 +27,11 @@ def table_of(low: int, probabilities: NDArray[np.float64], escape: float) -> Ent
         frequencies[np.argsort(-weights / frequencies, kind="stable")[:missing]] += 1
     while (surplus := int(frequencies.sum()) - _TOTAL) > 0:
         cost = np.where(frequencies > 1, weights / np.maximum(frequencies - 1, 1), np.inf)
-        chosen = np.argsort(cost, kind="stable")[: min(surplus, int(np.count_nonzero(frequencies > 1)))]
-        frequencies[chosen] -= 1
+        cheapest = np.argsort(cost, kind="stable")[: int(np.count_nonzero(frequencies > 1))]
+        # Each gives a sixteenth of what it has at most, and of all no more than must be given.
+        given = np.maximum(1, frequencies[cheapest] // 16)
+        given = np.minimum(given, np.maximum(0, surplus - np.cumsum(given) + given))
+        frequencies[cheapest] -= given
     return EntropyTable(low, frequencies.astype(np.uint16))
 
 

@@ -19,6 +19,7 @@ __all__ = ["changed_weights"]
 _ALIKE = 0.7  # correlation from which a constant is taken for a weight
 _EQUAL = 1e-4  # of the weight's largest value: folding rounds
 _HALF = 2.0**-10  # of each value: float16 rounds
+_STEPS = 3.5  # of a quantized weight: those of a layer are rounded together, so that their errors cancel
 _MOST_CHANGED = 0.5  # share of the values; more is another weight, or a folded one
 
 
@@ -40,7 +41,7 @@ def changed_weights(program: Program, trace: Trace, match: Match) -> Iterator[Ca
         constant, values, step = found
         off = np.abs(values - weight.values)
         size = np.abs(weight.values)
-        wrong = off > np.maximum.reduce([step * 0.51, _HALF * size, np.full_like(size, _EQUAL * size.max())])
+        wrong = off > np.maximum.reduce([step * _STEPS, _HALF * size, np.full_like(size, _EQUAL * size.max())])
         share = float(wrong.mean())
         if not share or share > _MOST_CHANGED:
             continue

@@ -23,6 +23,7 @@ import numpy as np
 __all__ = ["Contender", "Task", "in_a_process", "take_turns"]
 
 ROUND_SECONDS = 0.02
+_LONGER = 8  # times that, where a call has several threads: it takes the system a while to give each a core
 _SLOW_EVERY = 4  # who needs longer than a round for one call has a turn in every fourth round
 _WARM_UP = 3  # calls, at most, before each turn
 _PARTS = 5  # of a round; the median of them counts, so that one interruption does not
@@ -85,7 +86,8 @@ class Contender:
         self.said, result, single = self._ask(task)
         if result is None:
             return None
-        self._repeats, self.slow = max(1, int(ROUND_SECONDS / single)), single > ROUND_SECONDS
+        seconds = ROUND_SECONDS * (_LONGER if task.threads > 1 else 1)
+        self._repeats, self.slow = max(1, int(seconds / single)), single > ROUND_SECONDS
         return result
 
     def measure(self) -> float:

@@ -171,7 +171,8 @@ def picture_rows(models: Path, data: Path, count: int | None) -> list[dict[str, 
         flat = np.concatenate(tiles)
         rows.append(
             {"at": f"tiles, {level:g} dB", "values": flat.size, "pictures": len(whole),
-             "bytes": ours, "PCA": pca, "wanted": pca_wanted, "WebP": classical(flat, "WEBP", mse, method=6), "WebP wanted": webp_wanted}
+             "bytes": ours, "PCA": pca, "wanted": pca_wanted,
+             "WebP": classical(flat, "WEBP", mse, method=6), "WebP wanted": webp_wanted}
         )  # fmt: skip
         pieces = [picture[None] for picture in whole]
         ours, pca = (bundle_bytes(bundle, pieces, mse, False) for bundle in (learned, linear))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -14,20 +13,6 @@ ROOT = Path(__file__).parents[2]
 CPP = ROOT / "runtime" / "cpp"
 WARNINGS = ["-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Werror"]
 SANITIZERS = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-g", "-O1"]
-
-
-def onnxruntime_headers() -> Path | None:
-    """The folder of onnxruntime_c_api.h, which no Python package brings; `make conformance` fetches it to build/."""
-    given = os.environ.get("AETOOL_ONNXRUNTIME_INCLUDE_DIR")
-    places = [Path(given)] if given else [ROOT / "build" / "onnxruntime-headers"]
-    return next((place for place in places if (place / "onnxruntime_c_api.h").is_file()), None)
-
-
-def onnxruntime_library() -> Path:
-    """The library that the Python package brings."""
-    import onnxruntime
-
-    return next((Path(onnxruntime.__file__).parent / "capi").glob("libonnxruntime.so*"))
 
 
 @pytest.fixture(scope="session")

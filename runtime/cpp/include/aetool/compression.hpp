@@ -1,8 +1,6 @@
 // What a bundle brings for compression (BITSTREAM.md, sections 1 to 4), read strictly.
 #pragma once
 
-#include <cmath>
-#include <cstring>
 #include <string>
 #include <utility>
 #include <vector>
@@ -29,7 +27,6 @@ struct Codec {
     std::vector<double> unit;
     std::vector<std::int32_t> center;
     std::vector<Quality> qualities;
-    std::vector<Step> steps;
     IntegerDecoder decoder;
 
     std::size_t channels() const noexcept { return unit.size(); }
@@ -137,7 +134,7 @@ private:
         for (std::size_t i = 0; i < view.count; ++i) {
             const std::uint8_t* at = view.data + i * bytes_of(view.dtype);
             std::int64_t value = 0;
-            if (view.dtype == "int8") value = read_as<std::int8_t>(at);
+            if (view.dtype == "int8") value = static_cast<std::int8_t>(*at);
             if (view.dtype == "uint8") value = *at;
             if (view.dtype == "int16") value = static_cast<std::int16_t>(little16(at));
             if (view.dtype == "uint16") value = little16(at);
@@ -146,13 +143,6 @@ private:
             read[i] = static_cast<T>(value);
         }
         return read;
-    }
-
-    template <class T>
-    static T read_as(const std::uint8_t* at) {
-        T value;
-        std::memcpy(&value, at, sizeof value);
-        return value;
     }
 
     // An array of that type, one dimension; `count` 0: of any length.
@@ -228,11 +218,7 @@ private:
 
     Codec codec(const json::Node& node, const Sizes& sample_shape, const std::vector<EntropyModel>& models) const {
         Codec made;
-        made.name = node["name"].text();
-        if (made.name.empty() || made.name.size() > 32 || made.name[0] < 'a' || made.name[0] > 'z' ||
-            made.name.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789_") != std::string::npos) {
-            node["name"].refuse("is not a-z, then a-z 0-9 _");
-        }
+        made.name = open_name(node["name"]);
         made.adjoint = node["encoder"].one_of({"artifact", "adjoint"}) == "adjoint";
         made.latent_shape = shape(node["latent_shape"], true);
         if (made.latent_shape.back() == free_size) node["latent_shape"].refuse("ends with null");
@@ -255,11 +241,12 @@ private:
         }
         for (const json::Node& item : node["qualities"].items()) made.qualities.push_back(quality(item, models, channels));
         if (made.qualities.empty() || made.qualities.size() > 64) node["qualities"].refuse("has not 1 to 64 qualities");
-        for (const json::Node& item : node["steps"].items()) made.steps.push_back(step(item));
-        if (made.adjoint && !is_linear(made.steps)) node["encoder"].refuse("is adjoint of other steps than one linear one");
+        std::vector<Step> steps;
+        for (const json::Node& item : node["steps"].items()) steps.push_back(step(item));
+        if (made.adjoint && !is_linear(steps)) node["encoder"].refuse("is adjoint of other steps than one linear one");
         FreeShape latent;
         for (const std::int64_t size : made.latent_shape) latent.push_back(size == free_size ? Size{1, 0} : Size{0, size});
-        made.decoder = IntegerDecoder(made.steps, latent, node.where() + ": " + made.name);
+        made.decoder = IntegerDecoder(std::move(steps), std::move(latent), node.where() + ": " + made.name);
         check_output(node, made, sample_shape);
         return made;
     }

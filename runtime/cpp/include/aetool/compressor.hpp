@@ -177,7 +177,7 @@ private:
         if (step != 0) {
             std::vector<std::int32_t> residual(n.size());
             for (std::size_t i = 0; i < n.size(); ++i) {
-                const std::int64_t off = n[i] - made.n[i], u = off >= 0 ? (off + step / 2) / step : -((-off + step / 2) / step);
+                const std::int64_t u = detail::nearest(n[i] - made.n[i], step);
                 if (u < -detail::value_limit || u >= detail::value_limit) return std::nullopt;  // not codable: another path will do
                 residual[i] = static_cast<std::int32_t>(u);
                 made.n[i] = scaling_.clamp(made.n[i] + step * residual[i]);
@@ -213,10 +213,7 @@ private:
         }
         Candidate made{1, detail::encode_predictive(n, *compression_, samples, writer_.header().shape, r), {}, 0};
         if (made.payload.empty()) return std::nullopt;
-        for (const std::int64_t value : n) {
-            const std::int64_t half = r / 2;
-            made.n.push_back(scaling_.clamp(r * (value >= 0 ? (value + half) / r : -((-value + half) / r))));
-        }
+        for (const std::int64_t value : n) made.n.push_back(scaling_.clamp(r * detail::nearest(value, r)));
         made.cost = cost_of(made, n);
         return made;
     }

@@ -14,6 +14,21 @@
 
 namespace aetool {
 
+// The variable-length numbers of BITSTREAM.md, from whatever hands out bytes by u8().
+template <class Reader>
+std::uint64_t read_varint(Reader& from) {
+    std::uint64_t value = 0;
+    for (unsigned i = 0; i < 9; ++i) {
+        const std::uint8_t byte = from.u8();
+        value |= static_cast<std::uint64_t>(byte & 127) << (7 * i);
+        if (byte < 128) {
+            if (byte == 0 && i > 0) throw Error(Refusal::damaged, "a number with superfluous bytes");
+            return value;
+        }
+    }
+    throw Error(Refusal::damaged, "a number of more than 9 bytes");
+}
+
 // Reads numbers from bytes that others own; a stream that ends within one is truncated.
 class Cursor {
 public:
@@ -29,17 +44,12 @@ public:
     std::uint8_t u8() { return *take(1); }
     std::uint32_t u16() { return detail::little16(take(2)); }
     std::uint32_t u32() { return detail::little32(take(4)); }
-    std::uint64_t varint() {
-        std::uint64_t value = 0;
-        for (unsigned i = 0; i < 9; ++i) {
-            const std::uint8_t byte = u8();
-            value |= static_cast<std::uint64_t>(byte & 127) << (7 * i);
-            if (byte < 128) {
-                if (byte == 0 && i > 0) throw Error(Refusal::damaged, "a number with superfluous bytes");
-                return value;
-            }
-        }
-        throw Error(Refusal::damaged, "a number of more than 9 bytes");
+    std::uint64_t varint() { return read_varint(*this); }
+    // 32 bits with a sign, as 2·n for n ≥ 0 and −2·n − 1 for n < 0.
+    std::int64_t zigzag() {
+        const std::uint64_t code = varint();
+        if (code > 0xFFFFFFFFULL) throw Error(Refusal::damaged, "a number beyond 32 bits");
+        return (code & 1) != 0 ? -static_cast<std::int64_t>(code / 2) - 1 : static_cast<std::int64_t>(code / 2);
     }
 
 private:
@@ -205,6 +215,11 @@ struct RansWriter {
     std::vector<std::uint16_t> words;
 };
 
+// value / step, rounded to the nearest, halves away from 0.
+inline std::int64_t nearest(std::int64_t value, std::int64_t step) noexcept {
+    return value >= 0 ? (value + step / 2) / step : -((-value + step / 2) / step);
+}
+
 inline std::int64_t floor_shift(std::int64_t value, unsigned bits) noexcept {  // ⌊value / 2^bits⌋
     return value >= 0 ? value >> bits : -((-value + (std::int64_t{1} << bits) - 1) >> bits);
 }
@@ -249,7 +264,7 @@ public:
             const std::size_t set = model.neighbors ? walk.context(values.data(), element) : walk.has_selectors() ? sets[walk.group_of(element)] : 0;
             const EntropyTable& table = tables_[model.map[set * model.channels + element % layout.channels]];
             const std::size_t entry = reader.entry(lane, table);
-            const std::int64_t symbol = entry == table.escape() ? escaped(escapes) : table.low + static_cast<std::int64_t>(entry);
+            const std::int64_t symbol = entry == table.escape() ? escapes.zigzag() : table.low + static_cast<std::int64_t>(entry);
             if (has_raw) raw[element] = model.raw_bits[set];
             const std::int64_t value = has_raw ? symbol * (std::int64_t{1} << model.raw_bits[set]) : symbol;
             if (value < -2147483648LL || value > 2147483647LL) throw Error(Refusal::damaged, "a value beyond 32 bits");
@@ -309,12 +324,6 @@ public:
     }
 
 private:
-    static std::int64_t escaped(Cursor& escapes) {
-        const std::uint64_t code = escapes.varint();
-        if (code > 0xFFFFFFFFULL) throw Error(Refusal::damaged, "an escape beyond 32 bits");
-        return (code & 1) != 0 ? -static_cast<std::int64_t>(code / 2) - 1 : static_cast<std::int64_t>(code / 2);
-    }
-
     std::vector<std::uint8_t> decode_sets(detail::RansReader& reader, const detail::Walk& walk, const EntropyModel& model, std::size_t lanes) const {
         std::vector<std::uint8_t> sets(walk.groups());
         if (sets.empty()) return sets;

@@ -93,6 +93,15 @@ struct Manifest {
 
 namespace detail {
 
+// A name from a set that later versions may add to.
+inline const std::string& open_name(const json::Node& node) {
+    const std::string& name = node.text();
+    const bool sound = !name.empty() && name.size() <= 32 && name[0] >= 'a' && name[0] <= 'z' &&
+                       name.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789_") == std::string::npos;
+    if (!sound) node.refuse("is not a-z, then a-z 0-9 _");
+    return name;
+}
+
 class ManifestReader {
 public:
     explicit ManifestReader(const json::Node& root) : root_(root) {}
@@ -157,14 +166,6 @@ private:
     static std::string folder_of(const std::string& path) {
         const std::size_t slash = path.rfind('/');
         return slash == std::string::npos ? "" : path.substr(0, slash);
-    }
-
-    static const std::string& open_name(const json::Node& node) {
-        const std::string& name = node.text();
-        const bool sound = !name.empty() && name.size() <= 32 && name[0] >= 'a' && name[0] <= 'z' &&
-                           name.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789_") == std::string::npos;
-        if (!sound) node.refuse("is not a-z, then a-z 0-9 _");
-        return name;
     }
 
     Artifact artifact(const json::Node& node, const Manifest& made) const {

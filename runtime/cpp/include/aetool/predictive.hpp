@@ -39,12 +39,6 @@ struct SeriesView {
 constexpr std::int64_t step_limit = (std::int64_t{1} << 21) - 1;
 constexpr std::int64_t value_limit = std::int64_t{1} << 31;
 
-inline std::int64_t read_zigzag(Cursor& cursor) {
-    const std::uint64_t code = cursor.varint();
-    if (code > 0xFFFFFFFFULL) throw Error(Refusal::damaged, "a number beyond 32 bits");
-    return (code & 1) != 0 ? -static_cast<std::int64_t>(code / 2) - 1 : static_cast<std::int64_t>(code / 2);
-}
-
 // What a chunk may bring beside its predictors.
 struct Extras {
     std::vector<std::int64_t> palette;
@@ -67,7 +61,7 @@ private:
     static void read_palette(Cursor& cursor, std::vector<std::int64_t>& palette) {
         const std::uint64_t count = cursor.varint();
         if (count < 2 || count > 65536 || count > cursor.left()) throw Error(Refusal::damaged, "a palette out of range");
-        palette.push_back(read_zigzag(cursor));
+        palette.push_back(cursor.zigzag());
         while (palette.size() < count) {
             const std::uint64_t more = cursor.varint();
             if (more < 1 || more > 0xFFFFFFFFULL) throw Error(Refusal::damaged, "a palette out of order");
@@ -78,7 +72,7 @@ private:
     }
 
     static EntropyTable read_table(Cursor& cursor) {
-        const std::int64_t low = read_zigzag(cursor);
+        const std::int64_t low = cursor.zigzag();
         const std::uint64_t count = cursor.varint();
         if (count < 2 || count > 4096 || low + static_cast<std::int64_t>(count) - 2 >= value_limit) throw Error(Refusal::damaged, "a table out of range");
         std::vector<std::uint32_t> frequencies;
@@ -205,10 +199,7 @@ inline Bytes encode_predictive(const std::vector<std::int64_t>& n, const Compres
     put_varint(out, static_cast<std::uint64_t>(r));
     out.insert(out.end(), {0, 1, static_cast<std::uint8_t>(exponent), static_cast<std::uint8_t>(each ? 1 : 0)});
     std::vector<std::vector<std::int64_t>> lines(view.series, std::vector<std::int64_t>(view.time));
-    for (std::size_t i = 0; i < n.size(); ++i) {
-        const std::int64_t half = r / 2;
-        lines[i % view.series][i / view.series] = n[i] >= 0 ? (n[i] + half) / r : -((-n[i] + half) / r);
-    }
+    for (std::size_t i = 0; i < n.size(); ++i) lines[i % view.series][i / view.series] = nearest(n[i], r);
     std::vector<Predictor> predictors;
     for (std::size_t s = 0; s < (each ? view.series : 1); ++s) {
         predictors.push_back(each ? best_predictor(lines[s]) : Predictor{{1}, 0});

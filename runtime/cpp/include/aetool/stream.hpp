@@ -132,18 +132,7 @@ public:
     }
     std::uint8_t u8() { return *take(1); }
     std::uint32_t u32() { return little32(take(4)); }
-    std::uint64_t varint() {
-        std::uint64_t value = 0;
-        for (unsigned i = 0; i < 9; ++i) {
-            const std::uint8_t byte = u8();
-            value |= static_cast<std::uint64_t>(byte & 127) << (7 * i);
-            if (byte < 128) {
-                if (byte == 0 && i > 0) throw Error(Refusal::damaged, "a number with superfluous bytes");
-                return value;
-            }
-        }
-        throw Error(Refusal::damaged, "a number of more than 9 bytes");
-    }
+    std::uint64_t varint() { return read_varint(*this); }
     bool at_end() {
         std::uint8_t byte = 0;
         return source_(&byte, 1) == 0;
